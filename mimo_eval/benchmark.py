@@ -1,0 +1,127 @@
+"""A benchmark: collections, mixes and measures, from a YAML file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mimo_eval.errors import ConfigError
+from mimo_eval.languages import normalise
+from mimo_eval.mixing import Mix
+
+MAX_BYTES = 1_000_000
+DEFAULT_MEASURES = ("nDCG@10", "nDCG@20", "R@100", "RR@10", "AP@100", "Success@1", "Judged@10")
+
+
+class Task(BaseModel):
+    """One collection under some mixes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    collection: str
+    """Name of a collection, with options if need be: `xquad-r(level=sentence)`."""
+    languages: tuple[str, ...] | None = None
+    """Languages to read; all if not given."""
+    mixes: tuple[str, ...] = ("parallel",)
+    """Mixes as users write them."""
+    main: str = "nDCG@20"
+    """The measure that a leaderboard sorts by."""
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(normalise(code) for code in value)
+
+    @field_validator("mixes")
+    @classmethod
+    def _mixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(Mix.parse(text)) for text in value)
+
+
+class Benchmark(BaseModel):
+    """What is evaluated, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Short name; also that of the results' folder."""
+    title: str = ""
+    """One line that says what it is."""
+    source: str = ""
+    """Paper or data set from which data and protocol come."""
+    protocol: str = ""
+    """What a reader must know to compare the numbers with published ones."""
+    tasks: tuple[Task, ...] = Field(min_length=1)
+    """Collections and their mixes."""
+    measures: tuple[str, ...] = DEFAULT_MEASURES
+    """Measures as ir-measures writes them."""
+    depth: int = Field(default=100, ge=1, le=100_000)
+    """Documents kept per query."""
+
+
+def names() -> dict[str, Path]:
+    """Return the benchmarks that come with the package, by name."""
+    here = Path(__file__).parent
+    folder = here / "_benchmarks" if (here / "_benchmarks").is_dir() else here.parent / "benchmarks"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """Read a benchmark.
+
+    :param name: the name of one that comes with the package, or a YAML file.
+    :return: the benchmark.
+    :raises ConfigError: if there is none, or the file is not a benchmark; the message names the field.
+    """
+    known = names()
+    path = known.get(name) or Path(name)
+    if not path.is_file():
+        raise ConfigError(f"unknown benchmark '{name}'; known: {', '.join(known)}, or a YAML file")
+    return read_benchmark(path)
+
+
+def read_benchmark(path: Path) -> Benchmark:
+    """Read a benchmark from a YAML file.
+
+    :param path: the file.
+    :return: the benchmark.
+    :raises ConfigError: as `load_benchmark`.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is not a benchmark")
+    try:
+        content: Any = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # a SafeLoader without aliases
+        return Benchmark.model_validate(content)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise ConfigError(f"{path}: {where}: {first['msg']}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, which can make a small file expand without bound."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
+        return super().compose_node(parent, index)
+
+
+def data_folder(task: Task, data: Path | None, count: int) -> Path | None:
+    """Return the folder in which a task's files lie.
+
+    :param task: the task.
+    :param data: what the user gave: the collection's folder, or one that holds a folder per collection.
+    :param count: number of the benchmark's tasks.
+    :return: the folder, or None to look at the environment.
+    """
+    if data is None:
+        return None
+    inside = data / task.collection.split("(")[0]
+    return inside if inside.is_dir() else (data if count == 1 or not os.environ.get("MIMO_EVAL_DATA") else None)

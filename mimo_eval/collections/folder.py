@@ -1,0 +1,159 @@
+"""Any user's data: a BEIR folder with languages, one BEIR folder per language, or TREC qrels; plain, gz or zst."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mimo_eval import languages
+from mimo_eval.collections.jsonl import ENDINGS, find_file, read_judgements, read_texts
+from mimo_eval.collections.records import Info, Judgement, Problems, Text
+from mimo_eval.errors import DataError
+from mimo_eval.files import read_lines
+
+LAYOUT = """expected either
+  corpus.jsonl    {"_id", "text", "lang", and if you like "title", "group"}
+  queries.jsonl   {"_id", "text", "lang", "group"}
+  qrels/test.tsv  query-id <tab> corpus-id <tab> score, with a header line (or qrels.tsv, or TREC qrels.txt)
+or one such folder per language, named de, en, …; files may end in .gz or .zst"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The three files of one BEIR folder; `lang` is set where the folder is one language's."""
+
+    corpus: Path
+    queries: Path
+    qrels: Path
+    lang: str = ""
+
+
+class FolderSource:
+    """A collection in files of the user's.
+
+    :param data: the folder.
+    :param wanted: languages to read; None for all.
+    :param split: which of several files in `qrels/`; by default the only one, or `test`, or `dev`.
+    :param name: name of the collection; the folder's by default.
+    """
+
+    def __init__(
+        self, data: Path, wanted: tuple[str, ...] | None = None, split: str | None = None, name: str | None = None
+    ) -> None:
+        self.folder = data
+        self.wanted = wanted
+        self.parts = find_parts(data, split)
+        self.info = Info(
+            name=name or data.resolve().name,
+            title=str(data),
+            licence="unknown",
+            provenance=f"local files in {data.name}",
+        )
+        self.grouped_judgements = _has_groups(self.parts[0].qrels)
+
+    def files(self) -> list[Path]:
+        """Return the files of every part."""
+        return [path for part in self.parts for path in (part.corpus, part.queries, part.qrels)]
+
+    def documents(self, problems: Problems) -> Iterator[Text]:
+        """Yield the documents of the wanted languages."""
+        for part in self.parts:
+            yield from self._wanted(read_texts(part.corpus, problems, part.lang, prefix=bool(part.lang)))
+
+    def queries(self, problems: Problems) -> Iterator[Text]:
+        """Yield the queries of the wanted languages."""
+        for part in self.parts:
+            yield from self._wanted(read_texts(part.queries, problems, part.lang, prefix=bool(part.lang)))
+
+    def judgements(self, problems: Problems) -> Iterator[Judgement]:
+        """Yield the judgements; those of unwanted languages are passed over, not orphans."""
+        unwanted = self._unwanted()
+        for part in self.parts:
+            for judgement in read_judgements(part.qrels, problems, f"{part.lang}:" if part.lang else ""):
+                if judgement.query not in unwanted and judgement.document not in unwanted:
+                    yield judgement
+
+    def _wanted(self, texts: Iterator[Text]) -> Iterator[Text]:
+        return (text for text in texts if self._is_wanted(text))
+
+    def _is_wanted(self, text: Text) -> bool:
+        if self.wanted is None:
+            return True
+        try:
+            return languages.normalise(text.lang) in self.wanted
+        except DataError:
+            return True  # kept, so that the check names it
+
+    def _unwanted(self) -> set[str]:
+        if self.wanted is None or self.grouped_judgements:
+            return set()
+        texts = (
+            text
+            for part in self.parts
+            for path in (part.corpus, part.queries)
+            for text in read_texts(path, Problems(), part.lang, prefix=bool(part.lang))
+        )
+        return {text.id for text in texts if not self._is_wanted(text)}
+
+
+def find_parts(folder: Path, split: str | None = None) -> list[Part]:
+    """Find the files of a folder collection.
+
+    :param folder: a BEIR folder, or a folder of one per language.
+    :param split: which qrels.
+    :return: one part, or one per language.
+    :raises DataError: if neither layout is there; the message shows the layouts.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    if find_file(folder, "corpus.jsonl"):
+        return [_part(folder, split)]
+    parts = []
+    for child in sorted(folder.iterdir()):
+        if child.is_dir() and find_file(child, "corpus.jsonl"):
+            parts.append(_part(child, split, languages.normalise(child.name)))
+    if not parts:
+        raise DataError(f"{folder}: no corpus.jsonl here or in a folder per language; {LAYOUT}")
+    return parts
+
+
+def _part(folder: Path, split: str | None, lang: str = "") -> Part:
+    corpus, queries = find_file(folder, "corpus.jsonl"), find_file(folder, "queries.jsonl", "topics.jsonl")
+    if corpus is None or queries is None:
+        raise DataError(f"{folder}: no queries.jsonl; {LAYOUT}")
+    return Part(corpus, queries, _qrels(folder, split), lang)
+
+
+def _qrels(folder: Path, split: str | None) -> Path:
+    single = find_file(folder, "qrels.tsv", "qrels.txt", "qrels.trec", "qrels")
+    if single and split is None:
+        return single
+    inside = folder / "qrels"
+    found = _splits(inside)
+    if split is not None:
+        if split not in found:
+            raise DataError(f"{inside}: no split '{split}'; there are: {', '.join(found) or 'none'}")
+        return found[split]
+    for name in ("test", "dev", "validation"):
+        if name in found:
+            return found[name]
+    if len(found) == 1:
+        return next(iter(found.values()))
+    raise DataError(f"{folder}: no qrels" if not found else f"{inside}: choose a split: {', '.join(found)}")
+
+
+def _splits(folder: Path) -> dict[str, Path]:
+    """Return the qrels files of a folder by the name of their split."""
+    found = {}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        for ending in (f"{kind}{packed}" for kind in (".tsv", ".txt", ".trec") for packed in ENDINGS):
+            if path.name.endswith(ending):
+                found[path.name.removesuffix(ending)] = path
+    return found
+
+
+def _has_groups(path: Path) -> bool:
+    """Tell from the header line whether judgements name groups, as in `query_group doc_group rel`."""
+    first = next(iter(read_lines(path)), None)
+    return first is not None and "group" in first.text.split("\t")[0]

@@ -1,0 +1,120 @@
+"""Readers shared by the sources: JSON Lines, tab-separated tables and TREC qrels, each problem with its file and line."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mimo_eval.collections.records import Judgement, Problems, Text
+from mimo_eval.files import read_lines
+
+ENDINGS = ("", ".gz", ".zst")
+ID_FIELDS = ("_id", "id", "docid", "doc_id", "qid", "query_id", "pid")
+TEXT_FIELDS = ("text", "query", "contents")
+LANG_FIELDS = ("lang", "language", "lang_code")
+
+
+def find_file(folder: Path, *names: str) -> Path | None:
+    """Return the first of some files that exists, plain, `.gz` or `.zst`.
+
+    :param folder: where to look.
+    :param names: file names, best first.
+    :return: the path, or None.
+    """
+    for name in names:
+        for ending in ENDINGS:
+            path = folder / f"{name}{ending}"
+            if path.is_file():
+                return path
+    return None
+
+
+INVISIBLE = str.maketrans("", "", "\ufeff\u200b\u2060")
+QRELS_COLUMNS = (("query", "qid"), ("corpus", "doc", "para", "pid", "sent"), ("score", "rel"))
+
+
+def clean(text: str) -> str:
+    """Return a text in Unicode normal form C, white space collapsed, without byte-order marks and zero-width spaces."""
+    return " ".join(unicodedata.normalize("NFC", text.translate(INVISIBLE)).split())
+
+
+def read_texts(path: Path, problems: Problems, lang: str = "", prefix: bool = False) -> Iterator[Text]:
+    """Read documents or queries, one JSON object a line.
+
+    :param path: the file; fields as in BEIR (`_id`, `title`, `text`) or their common variants, `lang`, `group`.
+    :param problems: where problems are noted.
+    :param lang: the language of texts that do not name theirs.
+    :param prefix: whether to put the language before ids, because other files repeat them.
+    :yield: the texts.
+    """
+    for line in read_lines(path):
+        where = f"{path}:{line.number}"
+        if not problems.line(path, line):
+            continue
+        try:
+            record = json.loads(line.text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            problems.add("unreadable line", where, str(error))
+            continue
+        if not isinstance(record, dict):
+            problems.add("unreadable line", where, "not a JSON object")
+            continue
+        identifier, text = _first(record, ID_FIELDS), _first(record, TEXT_FIELDS)
+        if identifier is None or text is None:
+            problems.add("missing field", where, f"found {', '.join(map(str, list(record)[:8]))}")
+            continue
+        own = str(_first(record, LANG_FIELDS) or lang)
+        group = record.get("group")
+        yield Text(
+            id=f"{own}:{identifier}" if prefix else str(identifier),
+            text=str(text),
+            lang=own,
+            group=None if group is None else str(group),
+            title=str(record.get("title") or ""),
+            where=where,
+        )
+
+
+def _first(record: dict[str, Any], names: tuple[str, ...]) -> Any:
+    return next((record[name] for name in names if record.get(name) is not None), None)
+
+
+def read_judgements(path: Path, problems: Problems, prefix: str = "") -> Iterator[Judgement]:
+    """Read qrels: a tab-separated table with a header line, as BEIR's, or TREC's four columns without one.
+
+    :param path: the file.
+    :param problems: where problems are noted.
+    :param prefix: put before every id, such as `de:`.
+    :yield: the judgements.
+    """
+    columns, width = (0, 1, 2), 0
+    for line in read_lines(path):
+        where = f"{path}:{line.number}"
+        if not problems.line(path, line):
+            continue
+        fields = line.text.split("\t") if "\t" in line.text else line.text.split()
+        if not width:
+            width = len(fields)
+            header = _header(fields)
+            columns = header or ((0, 2, 3) if width == 4 else (0, 1, 2))
+            if header:
+                continue
+        if len(fields) != width or width < 3:
+            problems.add("unreadable line", where, f"{len(fields)} columns, expected {max(width, 3)}")
+            continue
+        query, document, relevance = (fields[column].strip() for column in columns)
+        try:
+            yield Judgement(f"{prefix}{query}", f"{prefix}{document}", int(relevance), where)
+        except ValueError:
+            problems.add("relevance is not an integer", where, repr(relevance))
+
+
+def _header(fields: list[str]) -> tuple[int, int, int] | None:
+    """Return the columns of query, document and relevance if this is a header line."""
+    found = [
+        next((i for i, field in enumerate(fields) if field.strip().lower().startswith(names)), -1) for names in QRELS_COLUMNS
+    ]
+    return (found[0], found[1], found[2]) if min(found) >= 0 else None

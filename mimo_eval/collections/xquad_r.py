@@ -1,0 +1,205 @@
+"""XQuAD-R: parallel paragraphs and questions in up to twelve languages, as paragraphs or as LAReQA's sentences.
+
+Read from the official files (XQuAD's `xquad.{lang}.json`, LAReQA's `{lang}.json`) or from cleaned JSON Lines of the same.
+Sources: Artetxe et al. 2020 (google-deepmind/xquad), Roy et al. 2020 (google-research-datasets/lareqa).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mimo_eval.collections.jsonl import clean, find_file, read_judgements, read_texts
+from mimo_eval.collections.records import Info, Judgement, Problems, Text
+from mimo_eval.errors import ConfigError, DataError
+from mimo_eval.files import read_json, read_lines
+from mimo_eval.languages import normalise
+
+LEVELS = ("paragraph", "sentence")
+LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh")
+CITATION = "Roy et al., LAReQA: Language-agnostic answer retrieval from a multilingual pool, EMNLP 2020"
+
+
+class XQuADR:
+    """The collection at paragraph level, or with LAReQA's sentence candidates.
+
+    The title is left out of the indexed text: it is the English one in every language and would give the answer away.
+
+    :param data: folder with the files.
+    :param wanted: languages to read; None for all that are there.
+    :param level: `paragraph` or `sentence`.
+    :param context: at sentence level, append the paragraph to the sentence, as LAReQA encodes candidates.
+    """
+
+    def __init__(
+        self, data: Path, wanted: tuple[str, ...] | None = None, level: str = "paragraph", context: bool = False
+    ) -> None:
+        if level not in LEVELS:
+            raise ConfigError(f"xquad-r has no level '{level}'; choose {' or '.join(LEVELS)}")
+        if not data.is_dir():
+            raise DataError(f"{data}: no such folder")
+        self.level, self.context, self.wanted = level, context, wanted
+        self.grouped_judgements = level == "paragraph"
+        cleaned = find_file(data, "corpus.jsonl") is not None
+        self.layout = _Cleaned(data, level) if cleaned else _Official(data, level, wanted)
+        self.info = Info(
+            name="xquad-r" if level == "paragraph" else "xquad-r-sentences",
+            title=f"XQuAD-R, {level}s",
+            licence="CC BY-SA 4.0",
+            provenance="google-deepmind/xquad and google-research-datasets/lareqa",
+            citation=CITATION,
+        )
+
+    def files(self) -> list[Path]:
+        """Return the files that are read."""
+        return self.layout.files()
+
+    def documents(self, problems: Problems) -> Iterator[Text]:
+        """Yield paragraphs or sentences of the wanted languages."""
+        if self.level == "paragraph":
+            yield from self._wanted(self.layout.paragraphs(problems))
+            return
+        paragraphs = {t.id: t.text for t in self.layout.paragraphs(Problems())} if self.context else {}
+        for text, paragraph in self.layout.sentences(problems):
+            if self._is_wanted(text):
+                yield text._replace(text=f"{text.text} {paragraphs[paragraph]}") if self.context else text
+
+    def queries(self, problems: Problems) -> Iterator[Text]:
+        """Yield the questions of the wanted languages."""
+        yield from self._wanted(self.layout.questions(problems))
+
+    def judgements(self, problems: Problems) -> Iterator[Judgement]:
+        """Yield question group to paragraph group, or each question version to each sentence that answers it."""
+        if self.grouped_judgements:
+            yield from self.layout.judgements(problems)
+            return
+        asked = sorted({text.lang for text in self.queries(Problems())})
+        for judgement, lang in self.layout.sentence_judgements(problems):
+            if self.wanted is None or lang in self.wanted:
+                yield from (judgement._replace(query=f"{judgement.query}-{query_lang}") for query_lang in asked)
+
+    def _wanted(self, texts: Iterator[Text]) -> Iterator[Text]:
+        return (text for text in texts if self._is_wanted(text))
+
+    def _is_wanted(self, text: Text) -> bool:
+        return self.wanted is None or text.lang in self.wanted
+
+
+class _Cleaned:
+    """JSON Lines: corpus, queries, qrels over groups, sentences."""
+
+    def __init__(self, data: Path, level: str) -> None:
+        names = ["corpus.jsonl", "queries.jsonl", "qrels.tsv"]
+        names += ["sentences.jsonl", "qrels_sentences.tsv"] if level == "sentence" else []
+        self.path = {}
+        for name in names:
+            path = find_file(data, name)
+            if path is None:
+                raise DataError(f"{data}: {name} is missing")
+            self.path[name] = path
+
+    def files(self) -> list[Path]:
+        return list(self.path.values())
+
+    def paragraphs(self, problems: Problems) -> Iterator[Text]:
+        return (t._replace(title="") for t in read_texts(self.path["corpus.jsonl"], problems))
+
+    def questions(self, problems: Problems) -> Iterator[Text]:
+        return read_texts(self.path["queries.jsonl"], problems)
+
+    def sentences(self, problems: Problems) -> Iterator[tuple[Text, str]]:
+        for text in read_texts(self.path["sentences.jsonl"], problems):
+            yield text._replace(group=None), f"{text.group}-{text.lang}"
+
+    def judgements(self, problems: Problems) -> Iterator[Judgement]:
+        return read_judgements(self.path["qrels.tsv"], problems)
+
+    def sentence_judgements(self, problems: Problems) -> Iterator[tuple[Judgement, str]]:
+        path = self.path["qrels_sentences.tsv"]
+        for line in read_lines(path):
+            if line.number > 1 and problems.line(path, line):
+                fields = line.text.split("\t")
+                if len(fields) != 4:
+                    problems.add("unreadable line", f"{path}:{line.number}", f"{len(fields)} columns, expected 4")
+                    continue
+                yield Judgement(fields[0], fields[2], int(fields[3]), f"{path}:{line.number}"), fields[1]
+
+
+class _Official:
+    """SQuAD-style JSON, one file per language; sentences need LAReQA's, which have `sentences` and `sentence_breaks`."""
+
+    def __init__(self, data: Path, level: str, wanted: tuple[str, ...] | None) -> None:
+        folders = ["lareqa", "xquad-r", "."] if level == "sentence" else ["xquad", ".", "lareqa", "xquad-r"]
+        found: dict[str, Path] = {}
+        for folder in folders:
+            for path in sorted((data / folder).glob("*.json")):
+                match = re.fullmatch(r"(?:xquad\.)?([a-z]{2})\.json", path.name)
+                if match and match[1] in LANGUAGES:
+                    found.setdefault(normalise(match[1]), path)
+        self.path = {lang: path for lang, path in found.items() if wanted is None or lang in wanted}
+        if not self.path:
+            raise DataError(f"{data}: neither xquad.{{lang}}.json, nor LAReQA's {{lang}}.json, nor corpus.jsonl is here")
+
+    def files(self) -> list[Path]:
+        return list(self.path.values())
+
+    def _walk(self) -> Iterator[tuple[str, str, dict[str, Any], str]]:
+        """Yield (language, paragraph group, paragraph, where)."""
+        for lang, path in self.path.items():
+            content = read_json(path)
+            try:
+                for a, article in enumerate(content["data"]):
+                    for p, paragraph in enumerate(article["paragraphs"]):
+                        yield lang, f"xq{a:02d}-{p}", paragraph, f"{path}: article {a}, paragraph {p}"
+            except (KeyError, TypeError) as error:
+                raise DataError(f"{path}: not in SQuAD's layout ({type(error).__name__}: {error})") from error
+
+    def paragraphs(self, problems: Problems) -> Iterator[Text]:
+        for lang, group, paragraph, where in self._walk():
+            yield Text(f"{group}-{lang}", clean(paragraph["context"]), lang, group, where=where)
+
+    def questions(self, problems: Problems) -> Iterator[Text]:
+        for lang, _, paragraph, where in self._walk():
+            for qa in paragraph["qas"]:
+                yield Text(f"{qa['id']}-{lang}", clean(qa["question"]), lang, qa["id"], where=where)
+
+    def judgements(self, problems: Problems) -> Iterator[Judgement]:
+        for _, group, paragraph, where in self._walk():
+            for qa in paragraph["qas"]:
+                yield Judgement(qa["id"], group, 1, where)
+
+    def _spans(self, paragraph: dict[str, Any], where: str) -> list[tuple[int, int]]:
+        try:
+            return [(int(start), int(end)) for start, end in paragraph["sentence_breaks"]]
+        except KeyError as error:
+            raise DataError(f"{where}: no 'sentence_breaks'; sentence level needs LAReQA's XQuAD-R files") from error
+
+    def sentences(self, problems: Problems) -> Iterator[tuple[Text, str]]:
+        for lang, group, paragraph, where in self._walk():
+            for number, (start, end) in enumerate(self._spans(paragraph, where)):
+                name = f"{group}-{lang}-s{number:02d}"
+                yield Text(name, clean(paragraph["context"][start:end]), lang, where=where), f"{group}-{lang}"
+
+    def sentence_judgements(self, problems: Problems) -> Iterator[tuple[Judgement, str]]:
+        """Yield the sentence that holds the answer's first character, start ≤ answer < end, as XTREME does."""
+        for lang, group, paragraph, where in self._walk():
+            spans = self._spans(paragraph, where)
+            for qa in paragraph["qas"]:
+                at = qa["answers"][0]["answer_start"]
+                for number, (start, end) in enumerate(spans):
+                    if start <= at < end:
+                        yield Judgement(qa["id"], f"{group}-{lang}-s{number:02d}", 1, where), lang
+
+
+def is_xquad(data: Path) -> bool:
+    """Tell whether a folder holds XQuAD-R in one of its layouts."""
+    if any(data.glob("xquad*.json")) or any(data.glob("xquad/xquad*.json")) or any(data.glob("lareqa/*.json")):
+        return True
+    corpus = find_file(data, "corpus.jsonl")
+    if corpus is None or find_file(data, "sentences.jsonl") is None:
+        return False
+    first = next(iter(read_lines(corpus)), None)
+    return first is not None and '"docid":"xq' in json.dumps(json.loads(first.text), separators=(",", ":"))

@@ -1,0 +1,382 @@
+"""evaluate(model, benchmark) -> Result: the only place that ties the rooms together."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ir_measures.measures import Measure
+
+from mimo_eval import __version__, environment, measures
+from mimo_eval.benchmark import Benchmark, Task, data_folder, load_benchmark
+from mimo_eval.collections import Collection, load
+from mimo_eval.embeddings import VectorStore
+from mimo_eval.errors import DataError
+from mimo_eval.measures.ranking import Ranking
+from mimo_eval.mixing import Mix, Pool, pools
+from mimo_eval.models.loading import ModelOptions, load_model, model_name
+from mimo_eval.models.protocols import Encoder, Retriever, Role
+from mimo_eval.results import (
+    FILE,
+    PoolScores,
+    Result,
+    SettingScores,
+    read_result,
+    result_folder,
+    result_key,
+    write_result,
+)
+from mimo_eval.runs import frames, write_qrels, write_run
+from mimo_eval.search.dense import DenseScorer
+from mimo_eval.search.flat import engine
+from mimo_eval.search.onepass import CompleteScorer, OnePass, PoolRanking, Scorer, ranking_of
+from mimo_eval.search.retrieved import RetrieverScorer
+
+Advance = Callable[[int], None]
+ROLES: tuple[Role, Role] = ("query", "document")
+
+
+class Progress:
+    """Told what goes on; this one keeps silent."""
+
+    def phase(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+        """Open a phase; the value of the `with` block is called with the number of units done, in steps."""
+        return nullcontext(lambda n: None)
+
+
+@dataclass
+class Outcome:
+    """A result, where it lies, and whether it was there already."""
+
+    result: Result
+    folder: Path | None
+    reused: bool
+
+
+@dataclass
+class _Run:
+    """What accumulates while one model is evaluated."""
+
+    model: Encoder | Retriever
+    progress: Progress
+    settings: list[SettingScores] = field(default_factory=list)
+    queries: list[pd.DataFrame] = field(default_factory=list)
+    encoded: dict[str, int] = field(default_factory=lambda: {"encoded": 0, "read": 0})
+    timings: dict[str, float] = field(default_factory=dict)
+    search: str = ""
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.timings[phase] = self.timings.get(phase, 0.0) + perf_counter() - start
+
+
+def evaluate(
+    model: str | Encoder | Retriever | Sequence[str | Encoder | Retriever],
+    benchmark: str | Benchmark = "mini",
+    *,
+    data: str | Path | None = None,
+    output: str | Path | None = None,
+    options: ModelOptions | None = None,
+    **changes: Any,
+) -> pd.DataFrame:
+    """Evaluate models on a benchmark.
+
+    :param model: a name, folder, hub id, or an object with `encode`, or `index` and `search`; or several of them.
+    :param benchmark: a name, a YAML file, or a Benchmark.
+    :param data: folder with the collection's files, where it has any.
+    :param output: folder for result files; none are written if None.
+    :param options: device, dtype, batch size, prompts and so on.
+    :param changes: `languages`, `mixes`, `measures`, `depth` instead of the benchmark's.
+    :return: one row per model, collection and mix; one column per measure.
+    """
+    models = [model] if isinstance(model, (str, Encoder, Retriever)) else list(model)
+    chosen = changed(load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark, **changes)
+    outcomes = (
+        run(m, chosen, data=Path(data) if data else None, output=Path(output) if output else None, options=options)
+        for m in models
+    )
+    return pd.concat([outcome.result.frame() for outcome in outcomes], ignore_index=True)
+
+
+def changed(
+    benchmark: Benchmark,
+    *,
+    languages: Sequence[str] | None = None,
+    mixes: Sequence[str] | None = None,
+    measures: Sequence[str] | None = None,
+    depth: int | None = None,
+) -> Benchmark:
+    """Return a benchmark with some of its parts replaced.
+
+    :param benchmark: the original.
+    :param languages: instead of every task's.
+    :param mixes: likewise.
+    :param measures: instead of the benchmark's.
+    :param depth: likewise.
+    :return: a benchmark that was checked anew.
+    """
+    content = benchmark.model_dump()
+    for task in content["tasks"]:
+        if languages:
+            task["languages"] = tuple(languages)
+        if mixes:
+            task["mixes"] = tuple(mixes)
+    if measures:
+        content["measures"] = tuple(measures)
+    if depth:
+        content["depth"] = depth
+    return Benchmark.model_validate(content)
+
+
+def run(
+    model: str | Encoder | Retriever,
+    benchmark: Benchmark,
+    *,
+    data: Path | None = None,
+    output: Path | None = None,
+    options: ModelOptions | None = None,
+    progress: Progress | None = None,
+    save_runs: bool = False,
+    again: bool = False,
+) -> Outcome:
+    """Evaluate one model; a result that is there already is read instead.
+
+    :param model: as in `evaluate`.
+    :param benchmark: what to evaluate it on.
+    :param data: folder of the collections' files.
+    :param output: folder for results; None writes nothing.
+    :param options: for models loaded by name.
+    :param progress: told what goes on.
+    :param save_runs: also write TREC runs and qrels of every corpus.
+    :param again: evaluate even if the result is there.
+    :return: the result and its folder.
+    """
+    start = perf_counter()
+    state = _Run(load_model(model, options), progress or Progress())
+    parsed = [m for text in benchmark.measures for m in measures.parse(text)]
+    with state.timed("load data"):
+        loaded = [
+            (task, load(task.collection, data=data_folder(task, data, len(benchmark.tasks)), languages=task.languages))
+            for task in benchmark.tasks
+        ]
+    identity = _identity(state.model)
+    key = result_key(
+        {
+            "version": __version__,
+            "model": [model_name(state.model), identity],
+            "benchmark": benchmark.model_dump(mode="json", exclude={"title", "source", "protocol"}),
+            "data": [collection.revision for _, collection in loaded],
+        }
+    )
+    folder = result_folder(output, benchmark.name, model_name(state.model), key) if output else None
+    known = folder is not None and (folder / FILE).exists() and (not save_runs or (folder / "runs").is_dir())
+    if folder and known and identity and not again:
+        return Outcome(read_result(folder), folder, reused=True)
+    for task, collection in loaded:
+        _evaluate_task(state, task, collection, benchmark, parsed, folder if save_runs else None)
+    state.timings["total"] = perf_counter() - start
+    result = _result(state, benchmark, [collection for _, collection in loaded], key)
+    if folder:
+        write_result(folder, result, pd.concat(state.queries, ignore_index=True))
+    return Outcome(result, folder, reused=False)
+
+
+def _identity(model: Encoder | Retriever) -> dict[str, Any]:
+    """Return what a model's fingerprints say; empty for a model without, whose results are never taken for known."""
+    if not hasattr(model, "fingerprint"):
+        return {}
+    if isinstance(model, Encoder):
+        return {role: model.fingerprint(role) for role in ROLES}  # type: ignore[attr-defined]
+    return {"retriever": model.fingerprint()}
+
+
+def _evaluate_task(
+    state: _Run, task: Task, collection: Collection, benchmark: Benchmark, parsed: list[Measure], save: Path | None
+) -> None:
+    mixes = [Mix.parse(text) for text in task.mixes]
+    made = {mix: pools(collection, mix) for mix in mixes}
+    if not any(made.values()):
+        raise DataError(f"{collection.name}: no query has a relevant document in any of: {', '.join(task.mixes)}")
+    every = [pool for mix in mixes for pool in made[mix]]
+    with tempfile.TemporaryDirectory(prefix="mimo-eval-") as temporary:
+        scorer = _scorer(state, collection, every, Path(temporary))
+        one_pass = OnePass(collection, every, scorer, benchmark.depth)
+        with (
+            state.timed("search"),
+            state.progress.phase(f"search {collection.name}", one_pass.work, "scores") as advance,
+        ):
+            one_pass.search(advance)
+        if isinstance(scorer, RetrieverScorer):
+            state.encoded["encoded"] += scorer.indexed
+        complete = isinstance(scorer, CompleteScorer)
+        rankings = one_pass.rankings()
+        with state.progress.phase(f"score {collection.name}", len(every), "corpora") as advance, state.timed("score"):
+            for mix in mixes:
+                scored = []
+                for _ in made[mix]:
+                    found = next(rankings)
+                    scored.append(_score_pool(state, collection, found, parsed, complete))
+                    if save:
+                        _save_run(save / "runs", collection, found, model_name(state.model))
+                    advance(1)
+                state.settings.append(_setting(collection, task, mix, parsed, scored))
+
+
+def _scorer(state: _Run, collection: Collection, every: list[Pool], temporary: Path) -> Scorer:
+    if not isinstance(state.model, Encoder):
+        state.search = "the retriever's own"
+        return RetrieverScorer(state.model, collection)
+    stores = _encode(state, state.model, collection, every, temporary)
+    state.search = engine().name
+    return DenseScorer(stores["query"], stores["document"])
+
+
+def _encode(state: _Run, model: Encoder, collection: Collection, every: list[Pool], temporary: Path) -> dict[Role, VectorStore]:
+    """Encode the texts that some corpus needs, each once; vectors without a fingerprint are kept for this run only."""
+    documents = np.unique(np.concatenate([rows for pool in every for rows in pool.documents.values()]))
+    wanted = {"query": np.unique(np.concatenate([pool.queries for pool in every])), "document": documents}
+    stores: dict[Role, VectorStore] = {}
+    with (
+        state.timed("encode"),
+        state.progress.phase(f"encode {collection.name}", sum(map(len, wanted.values())), "texts") as advance,
+    ):
+        for role in ROLES:
+            texts = collection.queries if role == "query" else collection.documents
+            known = hasattr(model, "fingerprint")
+            store = VectorStore(
+                fingerprint=model.fingerprint(role) if known else {"model": model_name(model)},  # type: ignore[attr-defined]
+                role=role,
+                texts=texts,
+                cosine=getattr(model, "similarity", "cosine") == "cosine",
+                **({} if known else {"root": temporary}),
+            )
+
+            def encode(batch: Sequence[str], lang: str, role: Role = role) -> np.ndarray:
+                return model.encode(batch, role=role, lang=lang)
+
+            for lang in texts.languages:
+                rows = texts.rows(lang)
+                filled = store.fill(lang, rows[np.isin(rows, wanted[role])], encode, advance)
+                state.encoded["encoded"] += filled.encoded
+                state.encoded["read"] += filled.read
+            stores[role] = store
+    return stores
+
+
+@dataclass
+class _Scored:
+    scores: PoolScores
+    left_out: dict[str, str]
+
+
+def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed: list[Measure], complete: bool) -> _Scored:
+    pool = found.pool
+    ranking = ranking_of(collection, found, complete=complete)
+    left_out = {str(m): why for m in parsed if (why := measures.applicable(m, ranking)) is not None}
+    values = measures.compute([m for m in parsed if str(m) not in left_out], ranking)
+    assert ranking.query_language is not None
+    names = np.array(ranking.languages)[ranking.query_language]
+    by_language = {lang: {str(m): _mean(v[names == lang]) for m, v in values.items()} for lang in sorted(set(names.tolist()))}
+    state.queries.append(_query_frame(collection, pool, ranking, names, values))
+    return _Scored(
+        PoolScores(
+            name=pool.name,
+            documents={lang: len(rows) for lang, rows in pool.documents.items() if len(rows)},
+            queries={lang: int((names == lang).sum()) for lang in by_language},
+            dropped=pool.dropped,
+            judged=len(pool.judged_query),
+            scores=by_language,
+        ),
+        left_out,
+    )
+
+
+def _query_frame(
+    collection: Collection, pool: Pool, ranking: Ranking, names: np.ndarray, values: dict[Measure, np.ndarray]
+) -> pd.DataFrame:
+    groups = collection.queries.column("group").take(pool.queries).to_pylist()
+    return pd.DataFrame(
+        {
+            "collection": pd.Categorical([collection.name] * len(names)),
+            "setting": pd.Categorical([pool.mix.setting] * len(names)),
+            "mix": pd.Categorical([str(pool.mix)] * len(names)),
+            "pool": pd.Categorical([pool.name] * len(names)),
+            "query_id": ranking.query_ids,
+            "lang": names,
+            "group": groups,
+            **{str(m): v for m, v in values.items()},
+        }
+    )
+
+
+def _mean(values: np.ndarray) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _setting(collection: Collection, task: Task, mix: Mix, parsed: list[Measure], scored: list[_Scored]) -> SettingScores:
+    """Average over (corpus, query language) cells, each already the mean of its queries."""
+    cells = [scores for s in scored for scores in s.scores.scores.values()]
+    table: dict[str, dict[str, dict[str, float | None]]] = {}
+    for s in scored:
+        column = s.scores.name.split("-", 1)[-1] if mix.kind == "cross-lingual" else s.scores.name or "all"
+        if mix.kind == "cross-lingual":
+            column = next(iter(s.scores.documents))
+        for lang, scores in s.scores.scores.items():
+            table.setdefault(lang, {})[column] = scores
+    left_out = {name: why for s in scored for name, why in s.left_out.items()}
+    if not scored:
+        left_out = {str(m): "no query has a relevant document in a corpus of this mix" for m in parsed}
+    names = [str(m) for m in parsed if any(str(m) in cell for cell in cells)]
+    return SettingScores(
+        collection=collection.name,
+        setting=mix.setting,
+        mix=str(mix),
+        seed=mix.seed,
+        main=task.main,
+        scores={n: _mean(np.array([c[n] for c in cells if c.get(n) is not None], float)) for n in names},
+        table=table,
+        left_out={n: why for n, why in left_out.items() if n not in names},
+        pools=[s.scores for s in scored],
+    )
+
+
+def _save_run(folder: Path, collection: Collection, found: PoolRanking, tag: str) -> None:
+    name = f"{collection.name}.{found.pool.mix}{'.' + found.pool.name if found.pool.name else ''}"
+    write_run(folder / f"{name}.trec.gz", frames(collection, found.pool, found.lists), tag)
+    write_qrels(folder / f"{name}.qrels.gz", collection, found.pool)
+
+
+def _result(state: _Run, benchmark: Benchmark, collections: list[Collection], key: str) -> Result:
+    describe = getattr(state.model, "describe", dict)
+    for setting in state.settings:
+        for name, why in setting.left_out.items():
+            if name == setting.main:
+                warnings.warn(f"{setting.mix}: {name} is left out: {why}", stacklevel=2)
+    return Result(
+        key=key,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        model={"name": model_name(state.model), **describe()},
+        fingerprints=_identity(state.model),
+        benchmark=benchmark.model_dump(mode="json"),
+        collections=[collection.describe() for collection in collections],
+        settings=state.settings,
+        encoded=state.encoded,
+        search=state.search,
+        timings={phase: round(seconds, 3) for phase, seconds in state.timings.items()},
+        peak_memory=environment.peak_memory(),
+        environment=environment.describe(),
+    )

@@ -1,0 +1,210 @@
+"""Files: reading untrusted text line by line, writing atomically, hashing, and where the cache lies."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from mimo_eval.errors import CacheError, DataError
+
+MAX_LINE = 8 * 2**20
+"""Bytes in one line of a text file; a longer one is not a document but a broken file."""
+
+BOM = b"\xef\xbb\xbf"
+
+
+class Line(NamedTuple):
+    """One line of a file, decoded, without its line end."""
+
+    number: int
+    text: str
+    problem: str | None
+    """What is odd about its bytes: `bom`, `crlf`, `nul`, or `utf8` (then `text` holds replacement characters)."""
+
+
+def cache_dir() -> Path:
+    """Return the folder for everything that can be made again: `$MIMO_EVAL_CACHE`, or the user's cache folder."""
+    if os.environ.get("MIMO_EVAL_CACHE"):
+        return Path(os.environ["MIMO_EVAL_CACHE"])
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mimo-eval")
+
+
+@contextmanager
+def open_binary(path: Path) -> Iterator[IO[bytes]]:
+    """Open a plain, `.gz` or `.zst` file for reading bytes.
+
+    :param path: the file.
+    :yield: a readable binary stream.
+    :raises DataError: if the file is missing, unreadable, truncated or not in the format its name says.
+    """
+    try:
+        with path.open("rb") as raw:
+            if path.suffix == ".gz":
+                with gzip.GzipFile(fileobj=raw) as stream:
+                    yield io.BufferedReader(stream)  # type: ignore[type-var]  # GzipFile is a RawIOBase in all but name
+            elif path.suffix in (".zst", ".zstd"):
+                import zstandard
+
+                with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
+                    yield io.BufferedReader(stream)
+            else:
+                yield raw
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path}: truncated or damaged gzip file ({error}); fetch it again") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    except Exception as error:
+        if type(error).__module__.startswith("zstandard"):
+            raise DataError(f"{path}: truncated or damaged zstd file ({error}); fetch it again") from error
+        raise
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Read a text file line by line, in bounded memory.
+
+    Byte-order marks and CR-LF ends are taken off and reported; undecodable bytes are reported, never guessed.
+
+    :param path: a plain, `.gz` or `.zst` file.
+    :yield: the lines that are not empty.
+    :raises DataError: if the file cannot be read, or a line is longer than 8 MiB.
+    """
+    with open_binary(path) as stream:
+        number = 0
+        while raw := stream.readline(MAX_LINE + 1):
+            number += 1
+            if len(raw) > MAX_LINE:
+                raise DataError(f"{path}:{number}: line longer than {MAX_LINE // 2**20} MiB; is this one JSON object a line?")
+            line = _decode(raw, number)
+            if line.text.strip():
+                yield line
+
+
+def _decode(raw: bytes, number: int) -> Line:
+    problem = None
+    if number == 1 and raw.startswith(BOM):
+        raw, problem = raw[len(BOM) :], "bom"
+    raw = raw.rstrip(b"\n")
+    if raw.endswith(b"\r"):
+        raw, problem = raw[:-1], problem or "crlf"
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return Line(number, raw.decode("utf-8", "replace"), "utf8")
+    return Line(number, text, "nul" if "\0" in text else problem)
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON file.
+
+    :param path: the file; `.gz` and `.zst` too.
+    :return: its content.
+    :raises DataError: if it is not readable JSON; the message has file and line.
+    """
+    with open_binary(path) as stream:
+        data = stream.read()
+    try:
+        return json.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 at byte {error.start}") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: JSON nested too deeply") from error
+
+
+@contextmanager
+def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Write a file so that readers see the whole of it or nothing, also after a crash.
+
+    :param path: where the file will lie; its folder is made.
+    :param mode: `wb` or `w` (UTF-8).
+    :yield: the open temporary file.
+    :raises CacheError: if the folder is read-only or the disk is full; nothing is left behind.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.fchmod(handle, 0o666 & ~_umask())
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        raise CacheError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
+        ) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON atomically, sorted and indented so that it can be read and compared.
+
+    :param path: the file.
+    :param content: anything JSON can hold; NaN is refused.
+    """
+    with atomic_write(path, "w") as stream:
+        json.dump(content, stream, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+        stream.write("\n")
+
+
+def digest(*parts: str | bytes) -> str:
+    """Return a hash of some strings that no other sequence of strings has.
+
+    :param parts: texts or bytes; where one ends and the next begins counts.
+    :return: 32 hexadecimal characters.
+    """
+    hasher = blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        hasher.update(len(data).to_bytes(8, "little"))
+        hasher.update(data)
+    return hasher.hexdigest()
+
+
+class MultisetHash:
+    """A hash of records that does not depend on their order: 256-bit hashes, added."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.count = 0
+
+    def add(self, fields: Iterable[str]) -> None:
+        """Count one record in.
+
+        :param fields: the record's fields, in a fixed order.
+        """
+        hasher = blake2b(digest_size=32)
+        for field in fields:
+            data = field.encode("utf-8", "surrogatepass")
+            hasher.update(len(data).to_bytes(8, "little"))
+            hasher.update(data)
+        self.total = (self.total + int.from_bytes(hasher.digest(), "little")) % 2**256
+        self.count += 1
+
+    def hexdigest(self) -> str:
+        """Return the hash of what was added so far, 64 hexadecimal characters."""
+        return f"{(self.total + self.count) % 2**256:064x}"

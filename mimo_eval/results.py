@@ -1,0 +1,168 @@
+"""The result file's contract on one screen, and where results lie."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mimo_eval.errors import DataError
+from mimo_eval.files import atomic_write, digest
+
+SCHEMA: Literal[1] = 1
+FILE = "result.json"
+QUERIES = "queries.parquet"
+
+
+class PoolScores(BaseModel):
+    """One corpus of a mix."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    """Empty for the mix's only corpus; else the language, `query-document`, or `a+b`."""
+    documents: dict[str, int]
+    """Documents per language."""
+    queries: dict[str, int]
+    """Queries asked, per language."""
+    dropped: dict[str, int]
+    """Why queries were not asked, with counts."""
+    judged: int
+    """Judgements that name a query and a document of this corpus."""
+    scores: dict[str, dict[str, float | None]]
+    """Query language to measure to mean over its queries; null where no query has a value."""
+
+
+class SettingScores(BaseModel):
+    """One mix: its corpora and their averages."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    collection: str
+    """Name of the collection."""
+    setting: str
+    """`mlir`, `multi-monolingual`, `cross-lingual`, `bilingual`, `partition`, `away` or `union`."""
+    mix: str
+    """The recipe, with its seed and options."""
+    seed: int
+    """Seed of everything that is drawn."""
+    main: str
+    """The measure to sort by."""
+    scores: dict[str, float | None]
+    """Measure to the mean over (corpus, query language) cells, each the mean over its queries."""
+    table: dict[str, dict[str, dict[str, float | None]]] = Field(default_factory=dict)
+    """Query language to document language(s) to measure: the cells of families of corpora."""
+    left_out: dict[str, str]
+    """Measures that cannot be computed here, with the reason."""
+    pools: list[PoolScores]
+    """The corpora."""
+
+
+class Result(BaseModel):
+    """What one model scored on one benchmark, with everything needed to do it again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: Literal[1] = SCHEMA
+    """Version of this layout."""
+    key: str
+    """Hash of all that decides the scores: model, data, mixes, measures, depth, version. Equal keys need no second run."""
+    created: str
+    """Time of the run's end, ISO 8601, UTC."""
+    model: dict[str, Any]
+    """Name, and what the model says of itself: source, revision, prompts, dtype, batch size, device, analyzers."""
+    fingerprints: dict[str, dict[str, Any]]
+    """Per role, everything that changes a vector; empty for a model that keeps none."""
+    benchmark: dict[str, Any]
+    """The benchmark as it was run."""
+    collections: list[dict[str, Any]]
+    """Per collection: licence, provenance, revision (content hash), counts, warnings met while reading."""
+    settings: list[SettingScores]
+    """The scores."""
+    encoded: dict[str, int]
+    """Texts encoded in this run, and vectors read from the store."""
+    search: str
+    """What searched: FAISS, numpy, or the retriever itself."""
+    timings: dict[str, float]
+    """Seconds of each phase."""
+    peak_memory: int
+    """Largest resident size of the process, in bytes."""
+    environment: dict[str, Any]
+    """Versions, platform, threads, git commit."""
+
+    def frame(self) -> pd.DataFrame:
+        """Return the averages as a table: one row per collection and mix, one column per measure."""
+        rows = [
+            {"model": self.model["name"], "collection": s.collection, "setting": s.setting, "mix": s.mix, **s.scores}
+            for s in self.settings
+        ]
+        return pd.DataFrame(rows)
+
+
+def result_folder(root: Path, benchmark: str, model: str, key: str) -> Path:
+    """Return the folder of one result.
+
+    :param root: folder of all results.
+    :param benchmark: its name.
+    :param model: its name; what a file name cannot hold is replaced.
+    :param key: the result's key.
+    :return: the folder.
+    """
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "_", model).strip("._") or "model"
+    return root / benchmark / slug[:80] / key[:12]
+
+
+def result_key(parts: dict[str, Any]) -> str:
+    """Return a hash of all that decides a result."""
+    return digest(json.dumps(parts, sort_keys=True, ensure_ascii=False, default=str))
+
+
+def write_result(folder: Path, result: Result, queries: pd.DataFrame) -> Path:
+    """Write a result; the JSON file comes last, so that a folder without it is unfinished.
+
+    :param folder: its folder.
+    :param result: the result.
+    :param queries: per-query scores.
+    :return: path of the JSON file.
+    """
+    with atomic_write(folder / QUERIES) as stream:
+        queries.to_parquet(stream, index=False, compression="zstd")
+    with atomic_write(folder / FILE, "w") as stream:
+        json.dump(result.model_dump(mode="json"), stream, ensure_ascii=False, indent=1, allow_nan=False)
+        stream.write("\n")
+    return folder / FILE
+
+
+def read_result(path: Path) -> Result:
+    """Read a result.
+
+    :param path: the JSON file, or its folder.
+    :return: the result.
+    :raises DataError: if it is missing or not a result; the message names the field.
+    """
+    path = path / FILE if path.is_dir() else path
+    try:
+        return Result.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{path}: not a result: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def read_queries(path: Path) -> pd.DataFrame:
+    """Read the per-query scores beside a result.
+
+    :param path: the result's JSON file, or its folder.
+    :return: columns setting, mix, pool, query_id, lang, group, and one per measure.
+    :raises DataError: if they are missing or damaged.
+    """
+    folder = path if path.is_dir() else path.parent
+    try:
+        return pd.read_parquet(folder / QUERIES)
+    except Exception as error:
+        raise DataError(f"{folder / QUERIES}: cannot be read ({error}); run the evaluation again") from error

@@ -1,0 +1,157 @@
+"""Runs in canonical order, and TREC files in and out."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pandas as pd
+
+from mimo_eval.collections.collection import Collection
+from mimo_eval.collections.jsonl import read_judgements
+from mimo_eval.collections.records import Problems
+from mimo_eval.errors import DataError
+from mimo_eval.files import atomic_write, read_lines
+from mimo_eval.mixing import Pool
+from mimo_eval.search import keys
+
+BATCH = 2048
+
+
+def canonical(run: pd.DataFrame) -> pd.DataFrame:
+    """Put a run in trec_eval's order: by query, float32 score descending, document id descending.
+
+    :param run: columns query_id, doc_id, score.
+    :return: the same rows with scores as float32, in order.
+    """
+    run = run.assign(score=run["score"].astype(np.float32))
+    return run.sort_values(["query_id", "score", "doc_id"], ascending=[True, False, False], kind="stable", ignore_index=True)
+
+
+def surrogates(run: pd.DataFrame) -> pd.DataFrame:
+    """Replace scores by strictly decreasing ones in canonical order, so that no scorer's own tie rule can act.
+
+    :param run: columns query_id, doc_id, score.
+    :return: the run in canonical order, scores from the number of its query's documents down to 1.
+    """
+    run = canonical(run)
+    rank = run.groupby("query_id").cumcount()
+    size = run.groupby("query_id")["doc_id"].transform("size")
+    return run.assign(score=(size - rank).astype(float))
+
+
+def frames(collection: Collection, pool: Pool, lists: np.ndarray) -> Iterator[pd.DataFrame]:
+    """Yield a corpus's run in canonical order, some queries at a time.
+
+    :param collection: the texts.
+    :param pool: the corpus.
+    :param lists: (q, k) ranking keys.
+    :yield: columns query_id, doc_id, score.
+    """
+    for start in range(0, len(lists), BATCH):
+        part = lists[start : start + BATCH]
+        row, column = np.nonzero(part != keys.EMPTY)
+        documents = collection.documents.row_at[keys.places(part[row, column])]
+        yield pd.DataFrame(
+            {
+                "query_id": np.array(collection.queries.ids(pool.queries[start : start + BATCH]), object)[row],
+                "doc_id": collection.documents.ids(documents),
+                "score": keys.scores(part[row, column]),
+            }
+        )
+
+
+def write_run(path: Path, parts: Iterator[pd.DataFrame], tag: str) -> None:
+    """Write a TREC run file; scores keep every bit of a float32.
+
+    :param path: the file; compressed if it ends in `.gz`.
+    :param parts: frames in canonical order, no query in two of them.
+    :param tag: the run's name; white space becomes `_`.
+    """
+    tag = "_".join(tag.split()) or "run"
+    with _writer(path) as out:
+        for part in parts:
+            rank = part.groupby("query_id", sort=False).cumcount() + 1
+            out.writelines(
+                f"{q} Q0 {d} {r} {s:.9g} {tag}\n"
+                for q, d, r, s in zip(part["query_id"], part["doc_id"], rank, part["score"].astype(float), strict=True)
+            )
+
+
+def write_qrels(path: Path, collection: Collection, pool: Pool) -> None:
+    """Write the judgements of a corpus as TREC qrels.
+
+    :param path: the file; compressed if it ends in `.gz`.
+    :param collection: the texts.
+    :param pool: the corpus.
+    """
+    queries, documents = collection.queries.ids(pool.queries), collection.documents.ids(pool.judged_document)
+    with _writer(path) as out:
+        out.writelines(
+            f"{queries[q]} 0 {d} {g}\n" for q, d, g in zip(pool.judged_query, documents, pool.judged_gain, strict=True)
+        )
+
+
+class _writer:  # reads like a function
+    """An atomic text writer that compresses `.gz`, with a fixed time stamp so that equal content is equal bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._file = path, atomic_write(path)
+
+    def __enter__(self) -> IO[str]:
+        raw = self._file.__enter__()
+        self._gzip = gzip.GzipFile("", "wb", 6, raw, mtime=0) if self.path.suffix == ".gz" else None
+        self._text = io.TextIOWrapper(self._gzip or raw, "utf-8", write_through=False)
+        return self._text
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._text.flush()
+        self._text.detach()
+        if self._gzip:
+            self._gzip.close()
+        self._file.__exit__(kind, error, trace)  # type: ignore[arg-type]
+
+
+def read_run(path: Path) -> pd.DataFrame:
+    """Read a TREC run; ranks in the file are ignored, as trec_eval does.
+
+    :param path: the file, plain, `.gz` or `.zst`.
+    :return: columns query_id, doc_id, score (float32), in canonical order.
+    :raises DataError: for a line that is not a run's, or a document that stands twice; with file and line.
+    """
+    query_ids, doc_ids, scores, seen = [], [], [], set()
+    for line in read_lines(path):
+        fields = line.text.split()
+        if line.problem in ("utf8", "nul") or len(fields) != 6:
+            raise DataError(f"{path}:{line.number}: not a TREC run line (query Q0 document rank score tag)")
+        query, _, document, _, score, _ = fields
+        try:
+            value = float(score)
+        except ValueError:
+            value = np.nan
+        if not np.isfinite(value):
+            raise DataError(f"{path}:{line.number}: score '{score}' is not a number")
+        if (query, document) in seen:
+            raise DataError(f"{path}:{line.number}: document '{document}' stands twice for query '{query}'")
+        seen.add((query, document))
+        query_ids.append(query)
+        doc_ids.append(document)
+        scores.append(value)
+    return canonical(pd.DataFrame({"query_id": query_ids, "doc_id": doc_ids, "score": np.array(scores, np.float64)}))
+
+
+def read_qrels(path: Path) -> pd.DataFrame:
+    """Read qrels in TREC's or BEIR's layout.
+
+    :param path: the file, plain, `.gz` or `.zst`.
+    :return: columns query_id, doc_id, relevance.
+    :raises DataError: with the lines that cannot be read.
+    """
+    problems = Problems()
+    rows = [(j.query, j.document, j.relevance) for j in read_judgements(path, problems)]
+    problems.refuse(str(path))
+    return pd.DataFrame(rows, columns=["query_id", "doc_id", "relevance"])

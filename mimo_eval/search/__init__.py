@@ -1,0 +1,1 @@
+"""The one pass: best documents and exact ranks, block by block."""

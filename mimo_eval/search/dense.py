@@ -1,0 +1,239 @@
+"""Exact search of one block of documents by stored vectors: the best k of each query, and exact counts for ranks.
+
+A score is the float32 rounding of the dot product of the stored vectors computed in float64. Fast engines give it to within
+an error `eps`; wherever two neighbours are closer than that, both are computed exactly, so the order never depends on the
+engine, the batch size or the number of tiles. Documents whose vectors are equal tie exactly, and ids decide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mimo_eval.embeddings import TILE_ROWS, VectorStore
+from mimo_eval.search import keys
+from mimo_eval.search.flat import Engine, engine
+
+SPARE = 32
+"""Documents fetched beyond k, so that a tie at the cut can be seen."""
+QUERY_ROWS = 16_384
+FIRST_PLACE, LAST_PLACE = np.zeros(1, np.uint32), np.full(1, 2**32 - 1, np.uint32)
+COUNT_QUERIES = 128
+COUNT_DOCUMENTS = 16_384
+
+
+@dataclass
+class DenseScorer:
+    """Scores of queries and documents by their stored vectors.
+
+    :param queries: vectors of queries.
+    :param documents: vectors of documents.
+    """
+
+    queries: VectorStore
+    documents: VectorStore
+    search: Engine = field(default_factory=engine)
+    tile: int = TILE_ROWS
+
+    def __post_init__(self) -> None:
+        self.longest = 0.0
+        self.place = self.documents.texts.id_order
+
+    def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        """Return the scores of some pairs.
+
+        :param query_rows: (n,) rows of queries.
+        :param document_rows: (n,) rows of documents.
+        :return: (n,) float32.
+        """
+        result = np.empty(len(query_rows), np.float32)
+        for start in range(0, len(query_rows), TILE_ROWS):
+            part = slice(start, start + TILE_ROWS)
+            result[part] = self._exact(query_rows[part], document_rows[part])
+        return result
+
+    def _exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        queries, which_query = np.unique(query_rows, return_inverse=True)
+        documents, which_document = np.unique(document_rows, return_inverse=True)
+        left = self.queries.gather(queries).astype(np.float64)
+        right = self.documents.gather(documents).astype(np.float64)
+        out = np.empty(len(query_rows))
+        for start in range(0, len(out), 4096):
+            part = slice(start, start + 4096)
+            np.einsum("nd,nd->n", left[which_query[part]], right[which_document[part]], out=out[part])
+        return out.astype(np.float32)
+
+    def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
+        """Find the best documents of one block, and some more.
+
+        :param lang: language of the block.
+        :param rows: its documents, ascending.
+        :param query_rows: rows of the queries.
+        :param k: how many are needed.
+        :return: (q, min(k + SPARE, documents)) keys, descending; the best k are among them, near ties not yet settled.
+        """
+        parts = [
+            self._top(lang, rows, query_rows[start : start + QUERY_ROWS], k) for start in range(0, len(query_rows), QUERY_ROWS)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, min(k + SPARE, len(rows))), np.uint64)
+
+    def _top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
+        queries = self.queries.gather(query_rows)
+        best = np.zeros((len(query_rows), 0), np.uint64)
+        for tile_rows, vectors in self.documents.tiles(lang, rows, self.tile):
+            found, at = self.search.top(queries, vectors, min(k + SPARE, len(vectors)))
+            new = keys.encode(found, self.place[tile_rows][at])
+            best = keys.largest(np.concatenate([best, new], axis=1), k + SPARE)
+            self.longest = max(self.longest, longest_norm(vectors))
+        if best.shape[1] == len(rows):
+            return best
+        eps = error_bound(queries, self.longest)
+        score = keys.scores(best[:, [k - 1, -1]])
+        for i in np.flatnonzero(score[:, 0] - score[:, 1] <= 2 * eps):  # more may tie at the cut than were fetched
+            best[i] = self._exact_top(lang, rows, query_rows[i], queries[i], best.shape[1], eps[i])
+        return best
+
+    def _exact_top(self, lang: str, rows: np.ndarray, query_row: int, query: np.ndarray, k: int, eps: float) -> np.ndarray:
+        best = np.zeros(0, np.uint64)
+        for tile_rows, vectors in self.documents.tiles(lang, rows, self.tile):
+            rough = vectors @ query
+            floor = keys.scores(best[-1:])[0] if len(best) == k else -np.inf
+            near = tile_rows[rough >= floor - 2 * eps]
+            found = keys.encode(self.exact(np.full(len(near), query_row), near), self.place[near])
+            best = keys.largest(np.concatenate([best, found])[None], k)[0]
+        return best
+
+    def settle(self, best: np.ndarray, query_rows: np.ndarray) -> np.ndarray:
+        """Order merged lists as exact scores would.
+
+        :param best: (q, m) keys, descending, from one block or several.
+        :param query_rows: (q,) rows of the queries.
+        :return: (q, m) keys, descending.
+        """
+        if best.shape[1] < 2 or not len(best):
+            return best
+        return self._settle(best, query_rows, error_bound(self.queries.gather(query_rows), self.longest))
+
+    def _settle(self, best: np.ndarray, query_rows: np.ndarray, eps: np.ndarray) -> np.ndarray:
+        """Compute exactly the scores of neighbours that are closer than the engine's error, and order by them."""
+        score = keys.scores(best)
+        with np.errstate(invalid="ignore"):
+            close = (score[:, :-1] - score[:, 1:] <= eps[:, None]) & (best[:, 1:] != keys.EMPTY)
+        marked = np.zeros(best.shape, bool)
+        marked[:, :-1] |= close
+        marked[:, 1:] |= close
+        row, column = np.nonzero(marked)
+        if not len(row):
+            return best
+        places = keys.places(best[row, column])
+        best = best.copy()
+        best[row, column] = keys.encode(self.exact(query_rows[row], self.documents.texts.row_at[places]), places)
+        touched = np.unique(row)
+        best[touched] = np.sort(best[touched], axis=1)[:, ::-1]
+        return best
+
+    def count_in_lists(
+        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray
+    ) -> np.ndarray:
+        """Count the documents of key lists that stand above given documents.
+
+        :param lists: (q, k) keys of a block, descending.
+        :param at: (n,) which list to count in.
+        :param query_rows: (n,) rows of the queries.
+        :param document_keys: (n,) exact keys of documents, in the lists or not.
+        :return: (n,) int64 counts; -1 where the list ends above or near the document, so that it does not tell.
+        """
+        queries, which = np.unique(query_rows, return_inverse=True)
+        eps = error_bound(self.queries.gather(queries), self.longest)[which]
+        target = keys.scores(document_keys).astype(np.float64)
+        sure = keys.count_above(lists, at, keys.encode(target + eps, LAST_PLACE))
+        near = keys.count_above(lists, at, keys.encode(target - eps, FIRST_PLACE))
+        index = np.repeat(np.arange(len(at)), near - sure)
+        column = sure[index] + np.arange(len(index)) - np.repeat(np.cumsum(near - sure) - (near - sure), near - sure)
+        found = keys.places(lists[at[index], column])
+        other = found != keys.places(document_keys[index])
+        index, found = index[other], found[other]
+        exact = keys.encode(self.exact(query_rows[index], self.documents.texts.row_at[found]), found)
+        np.add.at(sure, index, exact > document_keys[index])
+        short = (near == lists.shape[1]) & (lists[at, -1] != keys.EMPTY)  # a list with room at its end is the whole block
+        return np.where(short, -1, sure)
+
+    def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
+        """Count the documents of a block that stand above given ones.
+
+        :param lang: language of the block.
+        :param rows: its documents, ascending.
+        :param query_rows: (n,) rows of queries, ascending; a query may come several times.
+        :param document_keys: (n,) keys of documents, of this block or another.
+        :return: (n,) int64 counts.
+        """
+        counts = np.zeros(len(query_rows), np.int64)
+        distinct, start = np.unique(query_rows, return_index=True)
+        spans = list(zip(start, np.append(start[1:], len(query_rows)), strict=True))
+        queries = self.queries.gather(distinct)
+        target = keys.scores(document_keys).astype(np.float64)
+        for tile_rows, vectors in self.documents.tiles(lang, rows, self.tile):
+            eps = error_bound(queries, longest_norm(vectors))
+            near = _Near(self, query_rows, document_keys, counts)
+            for q in range(0, len(distinct), COUNT_QUERIES):
+                for d in range(0, len(tile_rows), COUNT_DOCUMENTS):
+                    rough = queries[q : q + COUNT_QUERIES] @ vectors[d : d + COUNT_DOCUMENTS].T
+                    tile = tile_rows[d : d + COUNT_DOCUMENTS]
+                    for i, line in enumerate(rough, q):
+                        for n in range(*spans[i]):
+                            high, low = np.float32(target[n] + eps[i]), np.float32(target[n] - eps[i])
+                            sure = np.count_nonzero(line > high)
+                            counts[n] += sure
+                            if np.count_nonzero(line >= low) > sure:
+                                near.add(n, tile[(line >= low) & (line <= high)])
+            near.resolve()
+        return counts
+
+
+class _Near:
+    """Pairs whose order an engine's scores do not tell, gathered so that they are computed exactly in one go."""
+
+    LIMIT = 100_000
+
+    def __init__(self, scorer: DenseScorer, query_rows: np.ndarray, document_keys: np.ndarray, counts: np.ndarray) -> None:
+        self.scorer, self.query_rows, self.document_keys, self.counts = scorer, query_rows, document_keys, counts
+        self.targets: list[int] = []
+        self.rows: list[np.ndarray] = []
+        self.size = 0
+
+    def add(self, target: int, rows: np.ndarray) -> None:
+        """Remember documents that may stand above a target."""
+        self.targets.append(target)
+        self.rows.append(rows)
+        self.size += len(rows)
+        if self.size > self.LIMIT:
+            self.resolve()
+
+    def resolve(self) -> None:
+        """Count those that do."""
+        if not self.size:
+            return
+        target = np.repeat(self.targets, [len(rows) for rows in self.rows])
+        rows = np.concatenate(self.rows)
+        exact = keys.encode(self.scorer.exact(self.query_rows[target], rows), self.scorer.place[rows])
+        np.add.at(self.counts, target, exact > self.document_keys[target])
+        self.targets, self.rows, self.size = [], [], 0
+
+
+def longest_norm(vectors: np.ndarray) -> float:
+    """Return the largest Euclidean norm of some vectors."""
+    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max())) if len(vectors) else 0.0
+
+
+def error_bound(queries: np.ndarray, longest: float) -> np.ndarray:
+    """Return how far an engine's float32 dot product may be from the exact one, per query.
+
+    Rounding errors of d products add up like a random walk; this is twice its size, five times the largest error seen.
+
+    :param queries: (q, d) float32.
+    :param longest: largest norm of a document's vector.
+    :return: (q,) float64.
+    """
+    norms = np.sqrt(np.einsum("nd,nd->n", queries, queries, dtype=np.float64))
+    return np.asarray(2 * 2.0**-24 * np.sqrt(queries.shape[1]) * norms * longest + np.finfo(np.float32).tiny)

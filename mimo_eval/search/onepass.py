@@ -1,0 +1,247 @@
+"""The one pass: every corpus of every mix is a union of language blocks, so each block is searched once and merged often.
+
+For each query and each block the best k documents are kept, and for each judged document the number of documents above it
+in each block of its corpora. A corpus's ranking is the merge of its blocks' lists; an exact rank is 1 plus the sum of counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from mimo_eval.collections.collection import Collection
+from mimo_eval.measures.ranking import EMPTY, UNJUDGED, Ranking
+from mimo_eval.mixing import Pool
+from mimo_eval.search import keys
+
+Progress = Callable[[int], None]
+WHOLE = 2**24
+"""Scores in a block up to which the whole of it is ranked, which saves counting in a second look."""
+SPARE = 8
+"""Documents looked at beyond the depth, so that a near tie at the cut is settled before the cut."""
+CLOSE = 1e-4
+"""Relative difference of scores, far above any engine's error, within which more than SPARE documents are looked at."""
+
+
+class Scorer(Protocol):
+    """What the pass needs: best documents of a block, as ranking keys."""
+
+    def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
+        """Return keys, descending, with the best k among them; EMPTY where fewer documents were found."""
+
+    def settle(self, best: np.ndarray, query_rows: np.ndarray) -> np.ndarray:
+        """Return merged lists in canonical order."""
+
+
+@runtime_checkable
+class CompleteScorer(Scorer, Protocol):
+    """A scorer that has a score for every document, so that exact ranks can be counted."""
+
+    def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        """Return float32 scores of pairs."""
+
+    def count_in_lists(
+        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray
+    ) -> np.ndarray:
+        """Count documents of lists above given ones, -1 where a list does not tell."""
+
+    def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
+        """Count documents of a block above given ones."""
+
+
+class BlockId(NamedTuple):
+    """A language, or some rows of it."""
+
+    lang: str
+    rows: bytes
+    """Empty for the whole language."""
+
+
+@dataclass
+class _Block:
+    rows: np.ndarray
+    queries: np.ndarray
+    pairs: np.ndarray
+    lists: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint64))
+    above: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+class PoolRanking(NamedTuple):
+    """What one corpus retrieved."""
+
+    pool: Pool
+    lists: np.ndarray
+    """(q, k) keys, canonical order."""
+    judged_rank: np.ndarray
+    """(j,) float64 exact ranks; nan where unknown."""
+
+
+class OnePass:
+    """Search every block that some corpora need, then read the corpora out.
+
+    :param collection: the texts.
+    :param pools: the corpora.
+    :param scorer: scores a block.
+    :param depth: documents kept per query and block.
+    """
+
+    def __init__(self, collection: Collection, pools: Sequence[Pool], scorer: Scorer, depth: int) -> None:
+        self.collection, self.pools, self.scorer, self.depth = collection, pools, scorer, depth
+        self.place = collection.documents.id_order
+        codes = [self._codes(pool) for pool in pools]
+        self._pairs = np.unique(np.concatenate(codes)) if codes else np.empty(0, np.int64)
+        self._blocks = self._plan(codes)
+
+    def _codes(self, pool: Pool) -> np.ndarray:
+        """Number every (query, judged document) pair across corpora."""
+        return np.asarray(pool.queries[pool.judged_query] * len(self.place) + pool.judged_document)
+
+    def _plan(self, codes: list[np.ndarray]) -> dict[BlockId, _Block]:
+        rows: dict[BlockId, np.ndarray] = {}
+        queries: dict[BlockId, list[np.ndarray]] = {}
+        pairs: dict[BlockId, list[np.ndarray]] = {}
+        for pool, code in zip(self.pools, codes, strict=True):
+            for name, members in _blocks_of(pool):
+                rows[name] = members
+                queries.setdefault(name, []).append(pool.queries)
+                pairs.setdefault(name, []).append(code)
+        return {name: _Block(rows[name], _union(queries[name]), _union(pairs[name])) for name in rows}
+
+    @property
+    def work(self) -> int:
+        """Number of query-document scores the pass will compute; what `progress` counts."""
+        return sum(len(block.rows) * len(block.queries) for block in self._blocks.values())
+
+    def search(self, progress: Progress = lambda n: None) -> None:
+        """Search every block and count exact ranks.
+
+        :param progress: told the number of scores computed, in steps.
+        """
+        scorer = self.scorer if isinstance(self.scorer, CompleteScorer) else None
+        pair_keys = self._pair_keys(scorer) if scorer else np.empty(0, np.uint64)
+        for name, block in self._blocks.items():
+            whole = scorer is not None and len(block.rows) * len(block.queries) <= WHOLE
+            block.lists = self.scorer.top(
+                name.lang, block.rows, block.queries, max(len(block.rows), self.depth) if whole else self.depth
+            )
+            if scorer:
+                block.above = self._count(scorer, name, block, pair_keys)
+            block.lists = self._cut(block.lists, block.queries)
+            progress(len(block.rows) * len(block.queries))
+
+    def _pair_keys(self, scorer: CompleteScorer) -> np.ndarray:
+        query_rows, document_rows = np.divmod(self._pairs, len(self.place))
+        return keys.encode(scorer.exact(query_rows, document_rows), self.place[document_rows])
+
+    def _count(self, scorer: CompleteScorer, name: BlockId, block: _Block, pair_keys: np.ndarray) -> np.ndarray:
+        """Count the block's documents above each judged one: from the list where it reaches far enough, else anew."""
+        query_rows = block.pairs // len(self.place)
+        wanted = pair_keys[np.searchsorted(self._pairs, block.pairs)]
+        above = scorer.count_in_lists(block.lists, np.searchsorted(block.queries, query_rows), query_rows, wanted)
+        if block.lists.shape[1] >= len(block.rows):
+            return above
+        open_ = np.flatnonzero(above < 0)
+        if len(open_):
+            above[open_] = scorer.count_above(name.lang, block.rows, query_rows[open_], wanted[open_])
+        return above
+
+    def rankings(self) -> Iterator[PoolRanking]:
+        """Yield the ranking of each corpus, in the order given."""
+        for pool in self.pools:
+            lists = self._merge(pool)
+            yield PoolRanking(pool, lists, self._ranks(pool, lists))
+
+    def _merge(self, pool: Pool) -> np.ndarray:
+        parts = []
+        for name, _ in _blocks_of(pool):
+            block = self._blocks[name]
+            parts.append(block.lists[np.searchsorted(block.queries, pool.queries)])
+        if len(parts) == 1:
+            return parts[0]
+        return self._cut(np.sort(np.concatenate(parts, axis=1), axis=1)[:, ::-1], pool.queries)
+
+    def _cut(self, lists: np.ndarray, query_rows: np.ndarray) -> np.ndarray:
+        """Keep the best of descending lists, near ties settled; nothing that may tie at the cut is cut before."""
+        settled = self.scorer.settle(lists[:, : self.depth + SPARE], query_rows)
+        if lists.shape[1] > settled.shape[1]:
+            last = keys.scores(settled[:, [self.depth - 1, -1]])
+            close = np.flatnonzero(last[:, 0] - last[:, 1] <= CLOSE * np.abs(last[:, 0]))
+            if len(close):
+                settled[close] = self.scorer.settle(lists[close], query_rows[close])[:, : settled.shape[1]]
+        return np.ascontiguousarray(settled[:, : self.depth])
+
+    def _ranks(self, pool: Pool, lists: np.ndarray) -> np.ndarray:
+        codes = self._codes(pool)
+        if isinstance(self.scorer, CompleteScorer):
+            ranks = np.ones(len(codes))
+            for name, _ in _blocks_of(pool):
+                block = self._blocks[name]
+                ranks += block.above[np.searchsorted(block.pairs, codes)]
+            return ranks
+        wanted = self.place[pool.judged_document]
+        ranks = np.full(len(codes), np.nan)
+        for start in range(0, len(codes), 65_536):
+            part = slice(start, start + 65_536)
+            mine = lists[pool.judged_query[part]]
+            hit = (keys.places(mine) == wanted[part, None]) & (mine != keys.EMPTY)
+            ranks[part] = np.where(hit.any(1), hit.argmax(1) + 1, np.nan)
+        return ranks
+
+
+def _union(parts: list[np.ndarray]) -> np.ndarray:
+    first = parts[0]
+    if all(part is first or np.array_equal(part, first) for part in parts[1:]):
+        return np.unique(first)
+    return np.unique(np.concatenate(parts))
+
+
+def _blocks_of(pool: Pool) -> Iterator[tuple[BlockId, np.ndarray]]:
+    for lang, rows in pool.documents.items():
+        if len(rows):
+            yield BlockId(lang, b"" if pool.whole else rows.tobytes()), rows
+
+
+def ranking_of(collection: Collection, found: PoolRanking, *, complete: bool) -> Ranking:
+    """Join a corpus's ranked lists with its judgements.
+
+    :param collection: the texts.
+    :param found: ranked lists and exact ranks.
+    :param complete: whether the ranks are exact for every judged document.
+    :return: what measures are computed from.
+    """
+    pool, documents, queries = found.pool, collection.documents, collection.queries
+    filled = found.lists != keys.EMPTY
+    rows = np.where(filled, documents.row_at[np.where(filled, keys.places(found.lists), 0)], 0)
+    names = collection.languages
+    of_document = np.array([names.index(lang) for lang in documents.languages], np.int16)[documents.language]
+    of_query = np.array([names.index(lang) for lang in queries.languages], np.int16)[queries.language]
+    return Ranking(
+        query_ids=np.array(queries.ids(pool.queries)),
+        gains=np.where(filled, _gains(pool, rows, len(documents)), EMPTY).astype(np.int32),
+        judged_query=pool.judged_query,
+        judged_gain=pool.judged_gain,
+        judged_rank=found.judged_rank,
+        languages=names,
+        query_language=of_query[pool.queries],
+        document_language=np.where(filled, of_document[rows], -1).astype(np.int16),
+        judged_language=of_document[pool.judged_document],
+        pool_size=np.full(len(pool.queries), pool.size, np.int64),
+        query_group=queries.group[pool.queries],
+        full=complete,
+    )
+
+
+def _gains(pool: Pool, rows: np.ndarray, count: int) -> np.ndarray:
+    """Return the relevance of ranked documents, UNJUDGED where nobody judged them."""
+    code = pool.judged_query * count + pool.judged_document
+    order = np.argsort(code, kind="stable")
+    wanted = np.arange(len(rows))[:, None] * count + rows
+    at = np.searchsorted(code[order], wanted).clip(max=max(len(code) - 1, 0))
+    return (
+        np.where(code[order][at] == wanted, pool.judged_gain[order][at], UNJUDGED)
+        if len(code)
+        else np.full(rows.shape, UNJUDGED)
+    )
