@@ -14,7 +14,9 @@ from mimo_eval.languages import normalise
 from mimo_eval.mixing import Mix
 
 MAX_BYTES = 1_000_000
-DEFAULT_MEASURES = ("nDCG@10", "nDCG@20", "R@100", "RR@10", "AP@100", "Success@1", "Judged@10")
+EFFECTIVENESS = ("nDCG@10", "nDCG@20", "R@100", "RR@10", "AP@100", "Success@1", "Judged@10")
+LANGUAGE = ("LPR", "OwnShare@10", "SameR@20", "CrossR@20", "RankDistance", "MaxR(normalised=True)", "AWRF@20")
+DEFAULT_MEASURES = (*EFFECTIVENESS, *LANGUAGE)
 
 
 class Task(BaseModel):

@@ -8,9 +8,12 @@ already had encoded are copied. A lock per folder makes a second process wait an
 
 from __future__ import annotations
 
+import errno
 import json
 import struct
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +30,10 @@ from mimo_eval.models.protocols import Role
 FORMAT = 1
 CHUNK_ROWS = 2048
 TILE_ROWS = 65_536
+OPEN_CHUNKS = 16
+"""Chunks of a language that are mapped at a time: each holds an open file."""
+LONGEST = 1e18
+"""Largest norm of a vector whose dot products are sure to be finite."""
 Encode = Callable[[Sequence[str], str], np.ndarray]
 """(texts, language) to vectors."""
 
@@ -65,16 +72,29 @@ class Shard:
     def __init__(self, folder: Path, size: int) -> None:
         self.folder = folder
         self.size = size
-        self._chunks: dict[int, Chunk | None] = {}
+        self._chunks: OrderedDict[int, Chunk] = OrderedDict()
+        self._verified: set[int] = set()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.safetensors"
 
     def chunk(self, number: int) -> Chunk | None:
         """Return a chunk, or None if it is not there; one that fails its checksum is not there."""
-        if number not in self._chunks:
-            self._chunks[number] = read_chunk(self._path(number))
-        return self._chunks[number]
+        if number in self._chunks:
+            self._chunks.move_to_end(number)
+            return self._chunks[number]
+        chunk = read_chunk(self._path(number), verify=number not in self._verified)
+        if chunk is not None:
+            self._verified.add(number)
+            self._chunks[number] = chunk
+            if len(self._chunks) > OPEN_CHUNKS:
+                self._chunks.popitem(last=False)
+        return chunk
+
+    def forget(self) -> None:
+        """Look at the files anew: another process may have written them."""
+        self._chunks.clear()
+        self._verified.clear()
 
     def missing(self, rows: np.ndarray) -> dict[int, np.ndarray]:
         """Return what is not yet encoded of some rows.
@@ -106,6 +126,7 @@ class Shard:
         order = np.argsort(offsets, kind="stable")
         write_chunk(self._path(number), Chunk(offsets[order].astype(np.uint32), vectors[order], texts[order]))
         self._chunks.pop(number, None)
+        self._verified.discard(number)
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Return vectors of any rows.
@@ -117,7 +138,7 @@ class Shard:
         order = np.argsort(rows, kind="stable")
         parts = [self._take(number, offsets) for number, offsets in _by_chunk(rows[order])]
         if not parts:
-            return np.empty((0, self.dimension), np.float32)
+            return np.empty((0, self.width() or 0), np.float32)
         vectors = np.concatenate(parts)
         result = np.empty_like(vectors)
         result[order] = vectors
@@ -145,14 +166,13 @@ class Shard:
             part = rows[start : start + size]
             yield part, self.gather(part)
 
-    @cached_property
-    def dimension(self) -> int:
-        """Width of the vectors."""
+    def width(self) -> int | None:
+        """Return the width of the vectors, or None if there are none."""
         for path in sorted(self.folder.glob("*.safetensors")):
-            chunk = read_chunk(path)
+            chunk = self.chunk(int(path.stem))
             if chunk is not None:
                 return int(chunk.vectors.shape[1])
-        raise CacheError(f"{self.folder}: holds no vectors")
+        return None
 
 
 def _by_chunk(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -193,11 +213,13 @@ def _checksum(tensors: dict[str, np.ndarray]) -> str:
 TYPES = {"F32": np.float32, "F16": np.float16, "U32": np.uint32, "U8": np.uint8}
 
 
-def read_chunk(path: Path) -> Chunk | None:
+def read_chunk(path: Path, verify: bool = True) -> Chunk | None:
     """Map a chunk into memory and verify its checksum.
 
     :param path: its file.
+    :param verify: False for one whose checksum was right before.
     :return: the chunk, or None if the file is missing, torn or damaged.
+    :raises CacheError: if the file may be whole, but cannot be opened.
     """
     try:
         size = path.stat().st_size
@@ -209,9 +231,13 @@ def read_chunk(path: Path) -> Chunk | None:
         metadata = header.pop("__metadata__")
         data = np.memmap(path, np.uint8, "r", offset=8 + length)
         tensors = {name: _tensor(data, header[name]) for name in ("rows", "texts", "vectors")}
-        if metadata["checksum"] != _checksum(tensors):
+        if verify and metadata["checksum"] != _checksum(tensors):
             return None
-    except (OSError, ValueError, KeyError, TypeError, struct.error):
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise CacheError(f"{path}: cannot be read ({error.strerror})") from error
+        return None
+    except (ValueError, KeyError, TypeError, struct.error):
         return None
     return Chunk(**tensors)
 
@@ -237,6 +263,11 @@ class VectorStore:
     texts: Texts
     cosine: bool = True
     root: Path = field(default_factory=lambda: cache_dir() / "vectors")
+    _width: int | None = field(default=None, init=False)
+
+    @property
+    def _name(self) -> str:
+        return str(self.fingerprint.get("model", "encoder"))
 
     @property
     def folder(self) -> Path:
@@ -279,10 +310,11 @@ class VectorStore:
         if not total:
             return Filled(0, len(rows))
         with self._lock(shard):
-            shard._chunks.clear()  # another process may have written while this one waited
+            shard.forget()  # another process may have written while this one waited
             lacking = shard.missing(positions)
             progress(total - sum(map(len, lacking.values())))
             known = TextIndex.of_siblings(shard) if lacking else TextIndex()
+            self._width = self._width or shard.width()
             encoded = 0
             for number, offsets in lacking.items():
                 encoded += self._fill_chunk(lang, number, offsets, encode, known)
@@ -301,10 +333,13 @@ class VectorStore:
         vectors = None
         if len(fresh):
             encoded = encode([texts[i] for i in fresh], lang)
-            name = str(self.fingerprint.get("model", "encoder"))
-            vectors = check_vectors(encoded, self.texts.ids(rows[fresh]), name, cosine=self.cosine)
-        width = vectors if vectors is not None else next(iter(copied.values()))[None]
-        result = np.empty((len(rows), width.shape[1]), width.dtype)
+            vectors = check_vectors(encoded, self.texts.ids(rows[fresh]), self._name, cosine=self.cosine)
+        some = [*([vectors[0]] if vectors is not None else []), *copied.values()]
+        widths = {len(vector) for vector in some} | ({self._width} if self._width else set())
+        if len(widths) > 1:
+            raise ModelError(f"{self._name}: vectors of {min(widths)} and of {max(widths)} dimensions ({lang}, chunk {number})")
+        self._width = widths.pop()
+        result = np.empty((len(rows), self._width), some[0].dtype)
         if vectors is not None:
             place = np.searchsorted(fresh, first[which.reshape(-1)]).clip(max=len(fresh) - 1)
             result[:] = vectors[place]
@@ -314,19 +349,33 @@ class VectorStore:
         known.add(shard, number)
         return len(fresh)
 
-    def _lock(self, shard: Shard) -> Any:
+    @contextmanager
+    def _lock(self, shard: Shard) -> Iterator[None]:
+        """Keep other processes from one language's folder; what a killed one left half-written is removed."""
         from filelock import FileLock
 
         try:
             shard.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / "encoder.json").exists():
                 write_json(self.folder / "encoder.json", {"role": self.role, **self.fingerprint})
-            return FileLock(shard.folder / ".lock")
+            lock = FileLock(shard.folder / ".lock")
+            lock.acquire()
+            for leftover in shard.folder.glob(".*.tmp"):
+                leftover.unlink()
         except OSError as error:
             raise CacheError(
-                f"{shard.folder}: vectors cannot be stored ({error.strerror}); free space, or set MIMO_EVAL_CACHE to a folder "
-                "that can be written"
+                f"{shard.folder}: vectors cannot be stored ({error.strerror or error}); free space, or set MIMO_EVAL_CACHE to "
+                "a folder that can be written"
             ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @property
+    def width(self) -> int | None:
+        """Width of the vectors, or None if there are none."""
+        return self._width or next((width for shard in self.shards.values() if (width := shard.width())), None)
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Return vectors of any rows of the collection.
@@ -436,10 +485,12 @@ def check_vectors(vectors: Any, ids: list[str], model: str, *, cosine: bool) -> 
     bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
     if len(bad):
         raise ModelError(f"{model}: NaN or infinity in the vector of text '{ids[bad[0]]}' and {len(bad) - 1} more")
+    norms = np.sqrt(np.einsum("nd,nd->n", array, array, dtype=np.float64))  # squares of float32 may overflow or vanish
     if cosine:
-        norms = np.linalg.norm(array.astype(np.float32), axis=1, keepdims=True)
-        zero = np.flatnonzero(norms[:, 0] == 0)
+        zero = np.flatnonzero(norms == 0)
         if len(zero):
             raise ModelError(f"{model}: the vector of text '{ids[zero[0]]}' and {len(zero) - 1} more is zero; it has no cosine")
-        array = (array / norms).astype(array.dtype)
+        array = (array / norms[:, None]).astype(array.dtype)
+    elif norms.max(initial=0) > LONGEST:
+        raise ModelError(f"{model}: the vector of text '{ids[int(norms.argmax())]}' is longer than {LONGEST:g}")
     return np.ascontiguousarray(array)

@@ -38,7 +38,7 @@ from mimo_eval.results import (
 from mimo_eval.runs import frames, write_qrels, write_run
 from mimo_eval.search.dense import DenseScorer
 from mimo_eval.search.flat import engine
-from mimo_eval.search.onepass import CompleteScorer, OnePass, PoolRanking, Scorer, ranking_of
+from mimo_eval.search.onepass import OnePass, PoolRanking, Scorer, ranking_of
 from mimo_eval.search.retrieved import RetrieverScorer
 
 Advance = Callable[[int], None]
@@ -221,14 +221,13 @@ def _evaluate_task(
             one_pass.search(advance)
         if isinstance(scorer, RetrieverScorer):
             state.encoded["encoded"] += scorer.indexed
-        complete = isinstance(scorer, CompleteScorer)
         rankings = one_pass.rankings()
         with state.progress.phase(f"score {collection.name}", len(every), "corpora") as advance, state.timed("score"):
             for mix in mixes:
                 scored = []
                 for _ in made[mix]:
                     found = next(rankings)
-                    scored.append(_score_pool(state, collection, found, parsed, complete))
+                    scored.append(_score_pool(state, collection, found, parsed, scorer))
                     if save:
                         _save_run(save / "runs", collection, found, model_name(state.model))
                     advance(1)
@@ -282,9 +281,9 @@ class _Scored:
     left_out: dict[str, str]
 
 
-def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed: list[Measure], complete: bool) -> _Scored:
+def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed: list[Measure], scorer: Scorer) -> _Scored:
     pool = found.pool
-    ranking = ranking_of(collection, found, complete=complete)
+    ranking = ranking_of(collection, found, scorer)
     left_out = {str(m): why for m in parsed if (why := measures.applicable(m, ranking)) is not None}
     values = measures.compute([m for m in parsed if str(m) not in left_out], ranking)
     assert ranking.query_language is not None

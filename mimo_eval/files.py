@@ -54,22 +54,48 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
                 with gzip.GzipFile(fileobj=raw) as stream:
                     yield io.BufferedReader(stream)  # type: ignore[type-var]  # GzipFile is a RawIOBase in all but name
             elif path.suffix in (".zst", ".zstd"):
-                import zstandard
-
-                with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
-                    yield io.BufferedReader(stream)
+                yield io.BufferedReader(_Zstd(raw))
             else:
                 yield raw
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path}: truncated or damaged gzip file ({error}); fetch it again") from error
+        raise DataError(f"{path}: truncated or damaged {path.suffix} file ({error}); fetch it again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     except Exception as error:
         if type(error).__module__.startswith("zstandard"):
-            raise DataError(f"{path}: truncated or damaged zstd file ({error}); fetch it again") from error
+            raise DataError(f"{path}: truncated or damaged {path.suffix} file ({error}); fetch it again") from error
         raise
+
+
+class _Zstd(io.RawIOBase):
+    """What `.zst` frames hold. zstandard's own reader takes a truncated file for a whole one."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        import zstandard
+
+        self._raw, self._decompressor = raw, zstandard.ZstdDecompressor()
+        self._frame: Any = None
+        self._packed = self._plain = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._plain:
+            self._packed = self._packed or self._raw.read(2**17)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("it ends inside a frame")
+                return 0
+            self._frame = self._frame or self._decompressor.decompressobj()
+            self._plain, self._packed = self._frame.decompress(self._packed), b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        count = min(len(buffer), len(self._plain))
+        buffer[:count], self._plain = self._plain[:count], self._plain[count:]
+        return count
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -123,6 +149,8 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}:{error.lineno}: not JSON ({error.msg})") from error
     except RecursionError as error:
         raise DataError(f"{path}: JSON nested too deeply") from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise DataError(f"{path}: not JSON ({error})") from error
 
 
 @contextmanager
@@ -179,7 +207,7 @@ def digest(*parts: str | bytes) -> str:
     """
     hasher = blake2b(digest_size=16)
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         hasher.update(len(data).to_bytes(8, "little"))
         hasher.update(data)
     return hasher.hexdigest()

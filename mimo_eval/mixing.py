@@ -7,14 +7,15 @@ of the input and for any sharding of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from hashlib import blake2b
 
 import numpy as np
 
 from mimo_eval.collections.collection import Collection
-from mimo_eval.errors import ConfigError
+from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import normalise
 from mimo_eval.specs import parse_spec
 
@@ -50,9 +51,16 @@ class Mix:
     max_documents: int | None = None
     """Most documents in one corpus; judged documents always stay, others are drawn by hash."""
 
+    def __post_init__(self) -> None:
+        if self.kind not in SETTINGS:
+            raise ConfigError(f"unknown mix '{self.kind}'; {_near(self.kind, SETTINGS)}")
+        _whole(self.seed, "seed")
+        if self.max_documents is not None:
+            _whole(self.max_documents, "max_documents", least=1)
+
     def __str__(self) -> str:
         options = ["+".join(self.pair)] if self.pair else []
-        options += [f"{lang}={weight:g}" for lang, weight in self.shares]
+        options += [f"{lang}={repr(weight).removesuffix('.0')}" for lang, weight in self.shares]
         options += [f"max_documents={self.max_documents}"] if self.max_documents else []
         options += [f"seed={self.seed}"] if self.seed else []
         return f"{self.kind}({','.join(options)})" if options else self.kind
@@ -78,22 +86,42 @@ class Mix:
         spec = parse_spec(text)
         kind = KINDS.get(spec.name)
         if kind is None:
-            raise ConfigError(f"unknown mix '{spec.name}'; choose one of {', '.join(sorted(KINDS))}")
+            raise ConfigError(f"unknown mix '{spec.name}'; {_near(spec.name, KINDS)}")
         options = dict(spec.kwargs)
         mix = cls(kind, seed=_whole(options.pop("seed", 0), "seed"))
         if "max_documents" in options:
             mix = replace(mix, max_documents=_whole(options.pop("max_documents"), "max_documents", least=1))
-        names = [arg.name for arg in spec.args if not (kind in ("partition", "away") and arg.name == "uniform")]
+        names = [str(arg) for arg in spec.args]
         if kind == "bilingual" and len(names) == 1 and names[0].count("+") == 1:
-            first, second = (normalise(code) for code in names.pop().split("+"))
+            first, second = (_language(code, text) for code in names.pop().split("+"))
             if first == second:
                 raise ConfigError(f"'{text}': a bilingual mix needs two languages")
             mix = replace(mix, pair=(first, second))
         if kind in ("partition", "away"):
+            names = [] if names == ["uniform"] and not options else names
             mix, options = replace(mix, shares=_shares(options, text)), {}
         if names or options:
-            raise ConfigError(f"'{text}': {kind} does not take {', '.join([*names, *options])}")
+            known = ", ".join(filter(None, (ARGUMENTS.get(kind), "seed=…", "max_documents=…")))
+            raise ConfigError(f"'{text}': {kind} does not take {', '.join([*names, *options])}; it takes {known}")
         return mix
+
+
+ARGUMENTS = {"bilingual": "a pair such as en+de", "partition": "uniform or shares such as en=0.7,de=0.3"}
+ARGUMENTS["away"] = ARGUMENTS["partition"]
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(sorted(known))}"
+
+
+def _language(code: str, text: str) -> str:
+    try:
+        return normalise(code)
+    except DataError as error:
+        options = get_close_matches(code, ("seed", "max_documents", "uniform"), n=1, cutoff=0.6)
+        hint = f"; did you mean {options[0]}?" if options else ""
+        raise ConfigError(f"'{text}': {error}{hint}") from error
 
 
 def _whole(value: object, name: str, least: int = 0) -> int:
@@ -105,9 +133,10 @@ def _whole(value: object, name: str, least: int = 0) -> int:
 def _shares(options: dict[str, object], text: str) -> tuple[tuple[str, float], ...]:
     shares = []
     for code, weight in options.items():
-        if not isinstance(weight, (int, float)) or not math.isfinite(weight) or weight < 0:
+        lang = _language(code, text)
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight) or weight < 0:
             raise ConfigError(f"'{text}': the share of {code} must be a number of at least 0, not {weight!r}")
-        shares.append((normalise(code), float(weight)))
+        shares.append((lang, float(weight)))
     if shares and sum(weight for _, weight in shares) <= 0:
         raise ConfigError(f"'{text}': the shares are all 0")
     if len({code for code, _ in shares}) < len(shares):
@@ -172,7 +201,9 @@ def _plans(collection: Collection, mix: Mix) -> Iterator[tuple[str, tuple[str, .
 
 def _pairs(mix: Mix, stored: tuple[str, ...]) -> list[tuple[str, str]]:
     if mix.pair is None:
-        return [("en", lang) for lang in stored if lang != "en"] if "en" in stored else []
+        if "en" not in stored:
+            raise ConfigError(f"{mix}: the collection has no English; name a pair, such as bilingual({'+'.join(stored[:2])})")
+        return [("en", lang) for lang in stored if lang != "en"]
     absent = [lang for lang in mix.pair if lang not in stored]
     if absent:
         raise ConfigError(f"{mix}: the collection has no documents in {', '.join(absent)}; it has {', '.join(stored)}")
@@ -262,7 +293,9 @@ def partition(collection: Collection, mix: Mix) -> np.ndarray:
     shares = dict(mix.shares) or dict.fromkeys(documents.languages, 1.0)
     absent = [lang for lang, weight in shares.items() if weight and lang not in documents.languages]
     if absent:
-        raise ConfigError(f"{mix}: the collection has no documents in {', '.join(absent)}")
+        raise ConfigError(
+            f"{mix}: the collection has no documents in {', '.join(absent)}; it has {', '.join(documents.languages)}"
+        )
     weight = np.array([shares.get(lang, 0.0) for lang in documents.languages])[documents.language]
     rows = np.flatnonzero(weight > 0)
     draw = -np.log(uniform(collection, mix.seed, rows, by_language=True)) / weight[rows]

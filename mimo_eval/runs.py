@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +21,7 @@ from mimo_eval.mixing import Pool
 from mimo_eval.search import keys
 
 BATCH = 2048
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def canonical(run: pd.DataFrame) -> pd.DataFrame:
@@ -96,24 +98,18 @@ def write_qrels(path: Path, collection: Collection, pool: Pool) -> None:
         )
 
 
-class _writer:  # reads like a function
-    """An atomic text writer that compresses `.gz`, with a fixed time stamp so that equal content is equal bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self._file = path, atomic_write(path)
-
-    def __enter__(self) -> IO[str]:
-        raw = self._file.__enter__()
-        self._gzip = gzip.GzipFile("", "wb", 6, raw, mtime=0) if self.path.suffix == ".gz" else None
-        self._text = io.TextIOWrapper(self._gzip or raw, "utf-8", write_through=False)
-        return self._text
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self._text.flush()
-        self._text.detach()
-        if self._gzip:
-            self._gzip.close()
-        self._file.__exit__(kind, error, trace)  # type: ignore[arg-type]
+@contextmanager
+def _writer(path: Path) -> Iterator[IO[str]]:
+    """Write text atomically; `.gz` is compressed with a fixed time stamp, so that equal content is equal bytes."""
+    with (
+        atomic_write(path) as raw,
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) if path.suffix == ".gz" else nullcontext(raw) as binary,
+    ):
+        text = io.TextIOWrapper(binary, "utf-8", newline="\n")
+        try:
+            yield text
+        finally:
+            text.detach()
 
 
 def read_run(path: Path) -> pd.DataFrame:
@@ -133,8 +129,8 @@ def read_run(path: Path) -> pd.DataFrame:
             value = float(score)
         except ValueError:
             value = np.nan
-        if not np.isfinite(value):
-            raise DataError(f"{path}:{line.number}: score '{score}' is not a number")
+        if not abs(value) <= LARGEST:
+            raise DataError(f"{path}:{line.number}: score '{score}' is not a float32 number")
         if (query, document) in seen:
             raise DataError(f"{path}:{line.number}: document '{document}' stands twice for query '{query}'")
         seen.add((query, document))

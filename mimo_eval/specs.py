@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,9 @@ from mimo_eval.errors import ConfigError
 
 MAX_DEPTH = 20
 NAME = re.compile(r"[^(),=\s]+")
+WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
+"""Not 007: leading zeros are a name's or a revision's."""
+NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?\.?\d+(e[+-]?\d+)?|-?[1-9]\d*\.", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,15 @@ def _parse(text: str, start: int, depth: int) -> tuple[Spec, int]:
         item, end = _parse(text, end, depth + 1)
         if end < len(text) and text[end] == "=":
             value, end = _value(text, end + 1)
+            if item.args or item.kwargs or item.name in kwargs:
+                raise ConfigError(f"cannot read '{text}': {item} is given {'twice' if item.name in kwargs else 'a value'}")
             kwargs[item.name] = value
         else:
             args.append(item)
-        end = _skip(text, end)
         if end < len(text) and text[end] == ",":
             end = _skip(text, end + 1)
+        elif end < len(text) and text[end] != ")":
+            raise ConfigError(f"cannot read '{text}': a comma is missing at position {end + 1}")
     if end >= len(text):
         raise ConfigError(f"cannot read '{text}': a closing bracket is missing")
     return Spec(match.group(), tuple(args), kwargs), _skip(text, end + 1)
@@ -77,11 +84,10 @@ def _value(text: str, start: int) -> tuple[Any, int]:
 def _scalar(text: str) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
+    if WHOLE.fullmatch(text):
+        return int(text)
+    if NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
     return text
 
 

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ir_measures
 import numpy as np
@@ -19,6 +19,9 @@ from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.measures.base import LanguageMeasure, Need, unmet
 from mimo_eval.measures.ranking import Ranking
 from mimo_eval.measures.standard import kernel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNINFORMATIVE = frozenset({Need.PARALLEL_DOCUMENTS, Need.SEVERAL_PER_LANGUAGE})
 """Needs of which the lack makes a number worthless but not wrong: asked for by name, it is given with a warning."""
@@ -74,17 +77,22 @@ class LanguageEvaluator(Evaluator):  # type: ignore[misc]
     """Measures, qrels and languages, ready for runs; excluded queries yield nan."""
 
     def __init__(self, measures: list[Measure], qrels: Any, maps: LanguageMaps) -> None:
-        self._qrels = QrelsConverter(qrels).as_pd_dataframe()
+        self._qrels = _with_columns(QrelsConverter(qrels).as_pd_dataframe(), "relevance")
         self._maps = maps
         super().__init__(measures, set(self._qrels["query_id"].astype(str)))
 
     def _iter_calc(self, run: Any) -> Iterator[Metric]:
-        frame = RunConverter(run).as_pd_dataframe()
+        frame = _with_columns(RunConverter(run).as_pd_dataframe(), "score")
         ranking = Ranking.from_frames(self._qrels, frame, self._maps.documents, self._maps.queries)
         for measure in self.measures:
             _object(measure, ranking)
             for query_id, value in zip(ranking.query_ids, compute([measure], ranking)[measure], strict=True):
                 yield Metric(str(query_id), measure, float(value))
+
+
+def _with_columns(frame: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Name the columns of an empty frame, which older versions of ir-measures leave out."""
+    return frame if len(frame) else frame.reindex(columns=["query_id", "doc_id", value])
 
 
 def _object(measure: Measure, ranking: Ranking) -> None:
@@ -130,7 +138,11 @@ def applicable(measure: Measure, ranking: Ranking) -> str | None:
     :param ranking: what it would be computed from.
     :return: None if it can be computed and says something; else the reason, and what to use instead.
     """
-    missing = unmet(measure, ranking) if isinstance(measure, LanguageMeasure) else None
+    if not isinstance(measure, LanguageMeasure):
+        return None
+    if ranking.pool_languages is not None and (ranking.pool_languages > 0).sum(axis=1).max(initial=0) < 2:
+        return "the corpus has one language, so there is none to prefer"
+    missing = unmet(measure, ranking)
     return missing[1] if missing else None
 
 

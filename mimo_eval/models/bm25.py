@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -56,6 +57,7 @@ class BM25:
         """Index the documents of one language."""
         import bm25s
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)
         chosen = analyzer(lang)
         self._analyzers[lang] = chosen.name
         tokens = [chosen.tokens(text) for text in texts]

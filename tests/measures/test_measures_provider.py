@@ -127,3 +127,9 @@ def test_empty_run():
     with m.languages(DOCUMENTS, QUERIES):
         for run in ({}, [], pd.DataFrame(columns=["query_id", "doc_id", "score"])):
             assert [x.value for x in ir_measures.iter_calc(m.parse("TLR@5"), {"q1": QRELS["q1"]}, run)] == [0.0]
+
+
+def test_empty_qrels():
+    with m.languages(DOCUMENTS, QUERIES):
+        assert list(ir_measures.iter_calc(m.parse("TLR@5"), {}, RUN)) == []
+        assert np.isnan(ir_measures.calc_aggregate(m.parse("TLR@5"), {}, RUN).popitem()[1])

@@ -1,0 +1,39 @@
+# `make run` and `make test` set up what they need in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: run test check lint type fix clean
+
+run: .venv/user  ## evaluate two models that need no download on the embedded collection
+	$(BIN)/mimo-eval run hashing bm25
+
+test: .venv/dev  ## all tests
+	$(BIN)/python -m pytest
+
+check: lint type
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: .venv/dev
+	$(BIN)/mypy
+
+fix: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/user: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[cpu]'
+	@touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) -e '.[dev]'
+	@touch $@ .venv/user
+
+clean:
+	rm -rf .venv .tox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

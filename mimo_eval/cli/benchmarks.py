@@ -1,0 +1,28 @@
+"""`mimo-eval benchmarks`: list them, or show one."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("name", required=False)
+def command(name: str | None) -> None:
+    """List the benchmarks that come with the package, or show NAME whole."""
+    from mimo_eval.benchmark import load_benchmark, names
+
+    if name is not None:
+        import yaml
+
+        click.echo(yaml.safe_dump(load_benchmark(name).model_dump(mode="json"), sort_keys=False, allow_unicode=True).rstrip())
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "what", "collections", "mixes", box=box.SIMPLE_HEAD)
+    for known in names():
+        benchmark = load_benchmark(known)
+        mixes = dict.fromkeys(mix for task in benchmark.tasks for mix in task.mixes)
+        table.add_row(known, benchmark.title, ", ".join(task.collection for task in benchmark.tasks), ", ".join(mixes))
+    Console().print(table)

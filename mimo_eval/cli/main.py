@@ -1,0 +1,80 @@
+"""`mimo-eval`: commands are imported when they are called, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from mimo_eval import __version__
+from mimo_eval.errors import MimoEvalError
+
+COMMANDS = {
+    "run": "Evaluate models and print their scores.",
+    "benchmarks": "List the benchmarks, or show one.",
+    "models": "List the models that need no download, and those of plugins.",
+    "data": "Validate, describe and mix collections.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of the same name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"mimo_eval.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "MIMO_EVAL"})
+@click.version_option(__version__, prog_name="mimo-eval")
+@click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for details of the libraries.")
+def cli(verbose: int) -> None:
+    """Evaluate retrieval models on corpora in many languages.
+
+    One corpus, many languages, queries in any of them. Try: mimo-eval run hashing bm25
+    """
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if verbose > 1 else logging.WARNING, format="%(message)s")
+    logging.getLogger("mimo_eval").setLevel(level)
+    # two libraries whose threads spin while they wait are slower together than one alone
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and an exit code, never a traceback."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("\ninterrupted; what was encoded is kept, run the same command again to go on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of stdout has gone, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except MimoEvalError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

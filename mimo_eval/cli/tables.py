@@ -1,0 +1,181 @@
+"""Scores as tables: for the terminal, and in formats that other programs read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import pandas as pd
+from ir_measures import parse_measure
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mimo_eval.measures import Direction, LanguageMeasure
+from mimo_eval.results import Result, SettingScores
+
+TITLES = {
+    "mlir": "mlir: one corpus in every language, every version of the answer is relevant",
+    "union": "union: all that the collection has, judged within languages",
+    "multi-monolingual": "multi-monolingual: query and corpus in the same language, mean over languages",
+    "cross-lingual": "cross-lingual: query in one language, corpus in another, mean over pairs",
+    "bilingual": "bilingual: English and one other language in the corpus, mean over languages",
+    "partition": "partition: each document in one language only",
+    "away": "away: as partition, but only questions whose answer is in another language than theirs",
+}
+
+
+SHORT = {"MaxR(normalised=True)": "MaxR norm"}
+
+
+def terminal(results: Sequence[Result], console: Console) -> None:
+    """Print a table per setting, then the main measure by query language.
+
+    :param results: one per model, of the same benchmark.
+    :param console: where to print.
+    """
+    for index, setting in enumerate(results[0].settings):
+        rows = [result.settings[index] for result in results]
+        for table in _setting_tables(rows, [result.model["name"] for result in results]):
+            console.print(table)
+        if setting.left_out and not setting.scores:
+            console.print(f"[dim]{setting.mix}: {next(iter(setting.left_out.values()))}[/dim]")
+    for result in results:
+        by_language = _language_table(result)
+        if by_language is not None:
+            console.print(by_language)
+    for result in results:
+        console.print(f"[dim]{_footnote(result)}[/dim]", highlight=False)
+
+
+def _setting_tables(rows: Sequence[SettingScores], names: Sequence[str]) -> Iterator[Table]:
+    """Yield a table of effectiveness, and one of what the models do to languages."""
+    first = rows[0]
+    recipe = f" [{first.mix}]" if "(" in first.mix else ""
+    title = f"{first.collection} · {TITLES.get(first.setting, first.setting)}{escape(recipe)}"
+    measures = list(dict.fromkeys(name for row in rows for name in row.scores))
+    of_language = [m for m in measures if isinstance(parse_measure(m), LanguageMeasure)]
+    for chosen in ([m for m in measures if m not in of_language], of_language):
+        if chosen:
+            yield _table(title, chosen, rows, names)
+            title = ""
+
+
+def _table(title: str, measures: Sequence[str], rows: Sequence[SettingScores], names: Sequence[str]) -> Table:
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("model", no_wrap=True)
+    for measure in measures:
+        table.add_column(SHORT.get(measure, measure), justify="right", style="bold" if measure == rows[0].main else "")
+    best = {m: _best(m, [v for row in rows if (v := row.scores.get(m)) is not None]) for m in measures}
+    for name, row in zip(names, rows, strict=True):
+        table.add_row(
+            escape(name), *(_cell(value := row.scores.get(m), value is not None and value == best[m]) for m in measures)
+        )
+    return table
+
+
+def _best(measure: str, values: Sequence[float]) -> float | None:
+    """Return the value to be marked: none where there is nothing to compare, or neither more nor less is better."""
+    parsed = parse_measure(measure)
+    direction = parsed.direction if isinstance(parsed, LanguageMeasure) else Direction.HIGHER
+    if len(values) < 2 or direction is Direction.NONE:
+        return None
+    return max(values) if direction is Direction.HIGHER else min(values)
+
+
+def _cell(value: float | None, best: bool = False) -> str:
+    if value is None:
+        return "–"
+    text = f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+    return f"[green]{text}[/green]" if best else text
+
+
+def _language_table(result: Result) -> Table | None:
+    """Return the main measure by query language, one column per setting."""
+    languages = sorted({lang for s in result.settings for lang in s.table})
+    if len(languages) < 2:
+        return None
+    main = result.settings[0].main
+    table = Table(title=f"{result.model['name']} · {main} by query language", box=box.SIMPLE_HEAD, title_justify="left")
+    table.add_column("query")
+    for setting in result.settings:
+        table.add_column(setting.setting.removeprefix("multi-") if "(" not in setting.mix else setting.mix, justify="right")
+    for lang in languages:
+        table.add_row(lang, *(_cell(_over_columns(setting, lang)) for setting in result.settings))
+    return table
+
+
+def _over_columns(setting: SettingScores, lang: str) -> float | None:
+    values = [scores.get(setting.main) for scores in setting.table.get(lang, {}).values()]
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _footnote(result: Result) -> str:
+    seconds = result.timings.get("total", 0.0)
+    texts = f"{result.encoded['encoded']:,} texts encoded, {result.encoded['read']:,} read from the store"
+    revisions = ", ".join(f"{c['name']}@{c['revision'][:12]}" for c in result.collections)
+    return f"{result.model['name']}: {seconds:.1f} s, {texts}, search by {result.search}, data {revisions}"
+
+
+def frame(results: Sequence[Result]) -> pd.DataFrame:
+    """Return the averages of several results as one table."""
+    return pd.concat([result.frame() for result in results], ignore_index=True)
+
+
+def as_json(results: Sequence[Result]) -> str:
+    """Return the results as one JSON array."""
+    return json.dumps([r.model_dump(mode="json") for r in results], ensure_ascii=False, indent=1, allow_nan=False)
+
+
+def as_csv(results: Sequence[Result]) -> str:
+    """Return the averages as CSV with full precision."""
+    return frame(results).to_csv(index=False).rstrip("\n")
+
+
+def as_markdown(results: Sequence[Result]) -> str:
+    """Return the averages as a Markdown table."""
+    table = frame(results)
+    lines = ["| " + " | ".join(table.columns) + " |", "|" + "|".join(_align(table[c]) for c in table.columns) + "|"]
+    lines += [
+        "| " + " | ".join(_plain(value).replace("|", "\\|") for value in row) + " |" for row in table.itertuples(index=False)
+    ]
+    return "\n".join(lines)
+
+
+def as_latex(results: Sequence[Result]) -> str:
+    """Return the averages as a LaTeX tabular with booktabs rules."""
+    table = frame(results)
+    columns = "".join("r" if pd.api.types.is_numeric_dtype(table[c]) else "l" for c in table.columns)
+    rows = [" & ".join(_latex(_plain(value)) for value in row) + r" \\" for row in table.itertuples(index=False)]
+    head = " & ".join(_latex(str(c)) for c in table.columns) + r" \\"
+    return "\n".join(
+        [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+    )
+
+
+def _align(column: pd.Series) -> str:
+    return "--:" if pd.api.types.is_numeric_dtype(column) else ":--"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4f}"
+    return str(value)
+
+
+SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
+
+
+def _latex(text: str) -> str:
+    return "".join(SPECIAL.get(character, character) for character in text)
+
+
+FORMATS: dict[str, Callable[[Sequence[Result]], str]] = {
+    "json": as_json,
+    "csv": as_csv,
+    "markdown": as_markdown,
+    "latex": as_latex,
+}
