@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mimo_eval.errors import ConfigError
+from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.languages import normalise
 from mimo_eval.mixing import Mix
 
@@ -100,10 +100,18 @@ def read_benchmark(path: Path) -> Benchmark:
         return Benchmark.model_validate(content)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigError(f"{path}: {where}: {first['msg']}") from error
+        raise ConfigError(f"{path}: {first_fault(error)}") from error
+    except MimoEvalError as error:  # a mix or a language
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the first field that is wrong, and why."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
 class _Loader(yaml.SafeLoader):

@@ -196,9 +196,8 @@ def write_chunk(path: Path, chunk: Chunk) -> None:
     from safetensors.numpy import save
 
     tensors = {"rows": chunk.rows, "texts": chunk.texts, "vectors": np.ascontiguousarray(chunk.vectors)}
-    metadata = {"checksum": _checksum(tensors), "format": str(FORMAT)}
     with atomic_write(path) as stream:
-        stream.write(save(tensors, metadata))
+        stream.write(save(tensors, {"checksum": _checksum(tensors)}))  # a second entry's place would be random
 
 
 def _checksum(tensors: dict[str, np.ndarray]) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,16 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ir_measures.measures import Measure
+from pydantic import ValidationError
 
 from mimo_eval import __version__, environment, measures
-from mimo_eval.benchmark import Benchmark, Task, data_folder, load_benchmark
+from mimo_eval.benchmark import Benchmark, Task, data_folder, first_fault, load_benchmark
 from mimo_eval.collections import Collection, load
-from mimo_eval.embeddings import VectorStore
-from mimo_eval.errors import DataError
+from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.measures.ranking import Ranking
 from mimo_eval.mixing import Mix, Pool, pools
-from mimo_eval.models.loading import ModelOptions, load_model, model_name
-from mimo_eval.models.protocols import Encoder, Retriever, Role
+from mimo_eval.models.loading import KINDS, Model, ModelOptions, load_model, model_name
+from mimo_eval.models.protocols import Derived, Encoder
 from mimo_eval.results import (
     FILE,
     PoolScores,
@@ -36,21 +35,8 @@ from mimo_eval.results import (
     write_result,
 )
 from mimo_eval.runs import frames, write_qrels, write_run
-from mimo_eval.search.dense import DenseScorer
-from mimo_eval.search.flat import engine
-from mimo_eval.search.onepass import OnePass, PoolRanking, Scorer, ranking_of
-from mimo_eval.search.retrieved import RetrieverScorer
-
-Advance = Callable[[int], None]
-ROLES: tuple[Role, Role] = ("query", "document")
-
-
-class Progress:
-    """Told what goes on; this one keeps silent."""
-
-    def phase(self, name: str, total: int, unit: str) -> AbstractContextManager[Advance]:
-        """Open a phase; the value of the `with` block is called with the number of units done, in steps."""
-        return nullcontext(lambda n: None)
+from mimo_eval.search.onepass import PoolRanking, ranking_of
+from mimo_eval.systems import ROLES, Progress, Work, rankings
 
 
 @dataclass
@@ -66,25 +52,14 @@ class Outcome:
 class _Run:
     """What accumulates while one model is evaluated."""
 
-    model: Encoder | Retriever
-    progress: Progress
+    model: Model
+    work: Work
     settings: list[SettingScores] = field(default_factory=list)
     queries: list[pd.DataFrame] = field(default_factory=list)
-    encoded: dict[str, int] = field(default_factory=lambda: {"encoded": 0, "read": 0})
-    timings: dict[str, float] = field(default_factory=dict)
-    search: str = ""
-
-    @contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        start = perf_counter()
-        try:
-            yield
-        finally:
-            self.timings[phase] = self.timings.get(phase, 0.0) + perf_counter() - start
 
 
 def evaluate(
-    model: str | Encoder | Retriever | Sequence[str | Encoder | Retriever],
+    model: str | Model | Sequence[str | Model],
     benchmark: str | Benchmark = "mini",
     *,
     data: str | Path | None = None,
@@ -102,7 +77,7 @@ def evaluate(
     :param changes: `languages`, `mixes`, `measures`, `depth` instead of the benchmark's.
     :return: one row per model, collection and mix; one column per measure.
     """
-    models = [model] if isinstance(model, (str, Encoder, Retriever)) else list(model)
+    models = [model] if isinstance(model, (str, *KINDS)) else list(model)
     chosen = changed(load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark, **changes)
     outcomes = (
         run(m, chosen, data=Path(data) if data else None, output=Path(output) if output else None, options=options)
@@ -114,35 +89,43 @@ def evaluate(
 def changed(
     benchmark: Benchmark,
     *,
-    languages: Sequence[str] | None = None,
-    mixes: Sequence[str] | None = None,
-    measures: Sequence[str] | None = None,
+    languages: str | Sequence[str] | None = None,
+    mixes: str | Sequence[str] | None = None,
+    measures: str | Sequence[str] | None = None,
     depth: int | None = None,
 ) -> Benchmark:
     """Return a benchmark with some of its parts replaced.
 
     :param benchmark: the original.
-    :param languages: instead of every task's.
+    :param languages: instead of every task's; one, or several.
     :param mixes: likewise.
     :param measures: instead of the benchmark's.
     :param depth: likewise.
     :return: a benchmark that was checked anew.
+    :raises ConfigError: naming the field that is wrong.
     """
     content = benchmark.model_dump()
     for task in content["tasks"]:
         if languages:
-            task["languages"] = tuple(languages)
+            task["languages"] = _several(languages)
         if mixes:
-            task["mixes"] = tuple(mixes)
+            task["mixes"] = _several(mixes)
     if measures:
-        content["measures"] = tuple(measures)
-    if depth:
+        content["measures"] = _several(measures)
+    if depth is not None:
         content["depth"] = depth
-    return Benchmark.model_validate(content)
+    try:
+        return Benchmark.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(first_fault(error)) from error
+
+
+def _several(values: str | Sequence[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(values)
 
 
 def run(
-    model: str | Encoder | Retriever,
+    model: str | Model,
     benchmark: Benchmark,
     *,
     data: Path | None = None,
@@ -165,41 +148,46 @@ def run(
     :return: the result and its folder.
     """
     start = perf_counter()
-    state = _Run(load_model(model, options), progress or Progress())
-    parsed = [m for text in benchmark.measures for m in measures.parse(text)]
-    with state.timed("load data"):
-        loaded = [
-            (task, load(task.collection, data=data_folder(task, data, len(benchmark.tasks)), languages=task.languages))
-            for task in benchmark.tasks
-        ]
-    identity = _identity(state.model)
-    key = result_key(
-        {
-            "version": __version__,
-            "model": [model_name(state.model), identity],
-            "benchmark": benchmark.model_dump(mode="json", exclude={"title", "source", "protocol"}),
-            "data": [collection.revision for _, collection in loaded],
-        }
-    )
-    folder = result_folder(output, benchmark.name, model_name(state.model), key) if output else None
-    known = folder is not None and (folder / FILE).exists() and (not save_runs or (folder / "runs").is_dir())
-    if folder and known and identity and not again:
-        return Outcome(read_result(folder), folder, reused=True)
-    for task, collection in loaded:
-        _evaluate_task(state, task, collection, benchmark, parsed, folder if save_runs else None)
-    state.timings["total"] = perf_counter() - start
-    result = _result(state, benchmark, [collection for _, collection in loaded], key)
+    with tempfile.TemporaryDirectory(prefix="mimo-eval-") as temporary:
+        state = _Run(load_model(model, options), Work(progress or Progress(), Path(temporary), benchmark.depth))
+        parsed = [m for text in benchmark.measures for m in measures.parse(text)]
+        with state.work.timed("load data"):
+            loaded = [
+                (task, load(task.collection, data=data_folder(task, data, len(benchmark.tasks)), languages=task.languages))
+                for task in benchmark.tasks
+            ]
+        collections = [collection for _, collection in loaded]
+        key = _key(state.model, benchmark, collections)
+        folder = result_folder(output, benchmark.name, model_name(state.model), key) if output else None
+        known = folder is not None and (folder / FILE).exists() and (not save_runs or (folder / "runs").is_dir())
+        if folder and known and not again and hasattr(state.model, "fingerprint"):
+            return Outcome(read_result(folder), folder, reused=True)
+        for task, collection in loaded:
+            _evaluate_task(state, task, collection, benchmark, parsed, folder if save_runs else None)
+        state.work.timings["total"] = perf_counter() - start
+        result = _result(state, benchmark, collections, key)
     if folder:
         write_result(folder, result, pd.concat(state.queries, ignore_index=True))
     return Outcome(result, folder, reused=False)
 
 
-def _identity(model: Encoder | Retriever) -> dict[str, Any]:
+def _key(model: Model, benchmark: Benchmark, collections: list[Collection]) -> str:
+    return result_key(
+        {
+            "version": __version__,
+            "model": [model_name(model), _identity(model)],
+            "benchmark": benchmark.model_dump(mode="json", exclude={"title", "source", "protocol"}),
+            "data": [collection.revision for collection in collections],
+        }
+    )
+
+
+def _identity(model: Model) -> dict[str, Any]:
     """Return what a model's fingerprints say; empty for a model without, whose results are never taken for known."""
     if not hasattr(model, "fingerprint"):
         return {}
-    if isinstance(model, Encoder):
-        return {role: model.fingerprint(role) for role in ROLES}  # type: ignore[attr-defined]
+    if isinstance(model, (Encoder, Derived)):
+        return {role: model.fingerprint(role) for role in ROLES}  # type: ignore[union-attr]
     return {"retriever": model.fingerprint()}
 
 
@@ -208,71 +196,21 @@ def _evaluate_task(
 ) -> None:
     mixes = [Mix.parse(text) for text in task.mixes]
     made = {mix: pools(collection, mix) for mix in mixes}
-    if not any(made.values()):
-        raise DataError(f"{collection.name}: no query has a relevant document in any of: {', '.join(task.mixes)}")
     every = [pool for mix in mixes for pool in made[mix]]
-    with tempfile.TemporaryDirectory(prefix="mimo-eval-") as temporary:
-        scorer = _scorer(state, collection, every, Path(temporary))
-        one_pass = OnePass(collection, every, scorer, benchmark.depth)
-        with (
-            state.timed("search"),
-            state.progress.phase(f"search {collection.name}", one_pass.work, "scores") as advance,
-        ):
-            one_pass.search(advance)
-        if isinstance(scorer, RetrieverScorer):
-            state.encoded["encoded"] += scorer.indexed
-        rankings = one_pass.rankings()
-        with state.progress.phase(f"score {collection.name}", len(every), "corpora") as advance, state.timed("score"):
-            for mix in mixes:
-                scored = []
-                for _ in made[mix]:
-                    found = next(rankings)
-                    scored.append(_score_pool(state, collection, found, parsed, scorer))
-                    if save:
-                        _save_run(save / "runs", collection, found, model_name(state.model))
-                    advance(1)
-                state.settings.append(_setting(collection, task, mix, parsed, scored))
-
-
-def _scorer(state: _Run, collection: Collection, every: list[Pool], temporary: Path) -> Scorer:
-    if not isinstance(state.model, Encoder):
-        state.search = "the retriever's own"
-        return RetrieverScorer(state.model, collection)
-    stores = _encode(state, state.model, collection, every, temporary)
-    state.search = engine().name
-    return DenseScorer(stores["query"], stores["document"])
-
-
-def _encode(state: _Run, model: Encoder, collection: Collection, every: list[Pool], temporary: Path) -> dict[Role, VectorStore]:
-    """Encode the texts that some corpus needs, each once; vectors without a fingerprint are kept for this run only."""
-    documents = np.unique(np.concatenate([rows for pool in every for rows in pool.documents.values()]))
-    wanted = {"query": np.unique(np.concatenate([pool.queries for pool in every])), "document": documents}
-    stores: dict[Role, VectorStore] = {}
-    with (
-        state.timed("encode"),
-        state.progress.phase(f"encode {collection.name}", sum(map(len, wanted.values())), "texts") as advance,
-    ):
-        for role in ROLES:
-            texts = collection.queries if role == "query" else collection.documents
-            known = hasattr(model, "fingerprint")
-            store = VectorStore(
-                fingerprint=model.fingerprint(role) if known else {"model": model_name(model)},  # type: ignore[attr-defined]
-                role=role,
-                texts=texts,
-                cosine=getattr(model, "similarity", "cosine") == "cosine",
-                **({} if known else {"root": temporary}),
-            )
-
-            def encode(batch: Sequence[str], lang: str, role: Role = role) -> np.ndarray:
-                return model.encode(batch, role=role, lang=lang)
-
-            for lang in texts.languages:
-                rows = texts.rows(lang)
-                filled = store.fill(lang, rows[np.isin(rows, wanted[role])], encode, advance)
-                state.encoded["encoded"] += filled.encoded
-                state.encoded["read"] += filled.read
-            stores[role] = store
-    return stores
+    if not every:
+        raise DataError(f"{collection.name}: no query has a relevant document in any of: {', '.join(task.mixes)}")
+    ranked = rankings(state.model, collection, every, state.work)
+    with state.work.progress.phase(f"score {collection.name}", len(every), "corpora") as advance:
+        for mix in mixes:
+            scored = []
+            for _ in made[mix]:
+                found = next(ranked)
+                with state.work.timed("score"):
+                    scored.append(_score_pool(state, collection, found, parsed))
+                if save:
+                    _save_run(save / "runs", collection, found, model_name(state.model))
+                advance(1)
+            state.settings.append(_setting(collection, task, mix, parsed, scored))
 
 
 @dataclass
@@ -281,9 +219,9 @@ class _Scored:
     left_out: dict[str, str]
 
 
-def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed: list[Measure], scorer: Scorer) -> _Scored:
+def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed: list[Measure]) -> _Scored:
     pool = found.pool
-    ranking = ranking_of(collection, found, scorer)
+    ranking = ranking_of(collection, found)
     left_out = {str(m): why for m in parsed if (why := measures.applicable(m, ranking)) is not None}
     values = measures.compute([m for m in parsed if str(m) not in left_out], ranking)
     assert ranking.query_language is not None
@@ -331,9 +269,7 @@ def _setting(collection: Collection, task: Task, mix: Mix, parsed: list[Measure]
     cells = [scores for s in scored for scores in s.scores.scores.values()]
     table: dict[str, dict[str, dict[str, float | None]]] = {}
     for s in scored:
-        column = s.scores.name.split("-", 1)[-1] if mix.kind == "cross-lingual" else s.scores.name or "all"
-        if mix.kind == "cross-lingual":
-            column = next(iter(s.scores.documents))
+        column = next(iter(s.scores.documents)) if mix.kind == "cross-lingual" else s.scores.name or "all"
         for lang, scores in s.scores.scores.items():
             table.setdefault(lang, {})[column] = scores
     left_out = {name: why for s in scored for name, why in s.left_out.items()}
@@ -373,9 +309,9 @@ def _result(state: _Run, benchmark: Benchmark, collections: list[Collection], ke
         benchmark=benchmark.model_dump(mode="json"),
         collections=[collection.describe() for collection in collections],
         settings=state.settings,
-        encoded=state.encoded,
-        search=state.search,
-        timings={phase: round(seconds, 3) for phase, seconds in state.timings.items()},
+        encoded=state.work.encoded,
+        search=", ".join(dict.fromkeys(state.work.engines)),
+        timings={phase: round(seconds, 3) for phase, seconds in state.work.timings.items()},
         peak_memory=environment.peak_memory(),
         environment=environment.describe(),
     )

@@ -81,4 +81,4 @@ def parse_languages(text: str | None) -> tuple[str, ...] | None:
     """
     if not text:
         return None
-    return tuple(dict.fromkeys(normalise(code) for code in text.replace(" ", ",").split(",") if code))
+    return tuple(dict.fromkeys(normalise(code) for code in text.replace(" ", ",").split(",") if code)) or None

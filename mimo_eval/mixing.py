@@ -201,9 +201,7 @@ def _plans(collection: Collection, mix: Mix) -> Iterator[tuple[str, tuple[str, .
 
 def _pairs(mix: Mix, stored: tuple[str, ...]) -> list[tuple[str, str]]:
     if mix.pair is None:
-        if "en" not in stored:
-            raise ConfigError(f"{mix}: the collection has no English; name a pair, such as bilingual({'+'.join(stored[:2])})")
-        return [("en", lang) for lang in stored if lang != "en"]
+        return [("en", lang) for lang in stored if lang != "en"] if "en" in stored else []
     absent = [lang for lang in mix.pair if lang not in stored]
     if absent:
         raise ConfigError(f"{mix}: the collection has no documents in {', '.join(absent)}; it has {', '.join(stored)}")
@@ -293,9 +291,8 @@ def partition(collection: Collection, mix: Mix) -> np.ndarray:
     shares = dict(mix.shares) or dict.fromkeys(documents.languages, 1.0)
     absent = [lang for lang, weight in shares.items() if weight and lang not in documents.languages]
     if absent:
-        raise ConfigError(
-            f"{mix}: the collection has no documents in {', '.join(absent)}; it has {', '.join(documents.languages)}"
-        )
+        there = ", ".join(documents.languages)
+        raise ConfigError(f"{mix}: the collection has no documents in {', '.join(absent)}; it has {there}")
     weight = np.array([shares.get(lang, 0.0) for lang in documents.languages])[documents.language]
     rows = np.flatnonzero(weight > 0)
     draw = -np.log(uniform(collection, mix.seed, rows, by_language=True)) / weight[rows]

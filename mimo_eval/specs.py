@@ -13,7 +13,7 @@ MAX_DEPTH = 20
 NAME = re.compile(r"[^(),=\s]+")
 WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})", re.ASCII)
 """Not 007: leading zeros are a name's or a revision's."""
-NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)?\.?\d+(e[+-]?\d+)?|-?[1-9]\d*\.", re.ASCII | re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?((0|[1-9]\d*)\.\d*|\.\d+|[1-9]\d*(?=e))(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,13 @@ def _skip(text: str, position: int) -> int:
     while position < len(text) and text[position].isspace():
         position += 1
     return position
+
+
+def spec_name(name: str, arguments: dict[str, tuple[Any, Any]]) -> str:
+    """Return a name with those arguments that are not the usual ones, so that variants stay apart in tables.
+
+    :param name: the bare name.
+    :param arguments: argument to (value, usual value).
+    :return: such as `bm25(k1=1.2)`.
+    """
+    return str(Spec(name, (), {key: value for key, (value, usual) in arguments.items() if value != usual}))

@@ -41,16 +41,18 @@ def validate(collection: str, data: Path | None, languages: str | None, check_la
 def show(collection: str, data: Path | None, languages: str | None) -> None:
     """Say what COLLECTION is: licence, languages, counts, content hash."""
     from rich import box
-    from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from mimo_eval import languages as codes
+    from mimo_eval.cli.console import stdout
     from mimo_eval.collections import load
 
     loaded = load(collection, data=data, languages=codes.parse_languages(languages))
     counts = loaded.counts()
-    console = Console(highlight=False)
-    console.print(f"[bold]{loaded.info.title}[/bold]  licence {loaded.info.licence}\n{loaded.info.provenance}")
+    console = stdout()
+    console.print(f"[bold]{escape(loaded.info.title)}[/bold]", f"licence {escape(loaded.info.licence)}", sep="  ")
+    console.print(escape(loaded.info.provenance))
     console.print(
         f"{counts['document_groups']:,} groups of documents, {counts['query_groups']:,} of queries, "
         f"{counts['judgements']:,} judgements, revision {loaded.revision[:12]}"

@@ -14,8 +14,10 @@ from mimo_eval.errors import MimoEvalError
 
 COMMANDS = {
     "run": "Evaluate models and print their scores.",
+    "compare": "Say whether one result is better than another, and where.",
     "benchmarks": "List the benchmarks, or show one.",
     "models": "List the models that need no download, and those of plugins.",
+    "measures": "List what is measured, or show one measure whole.",
     "data": "Validate, describe and mix collections.",
 }
 

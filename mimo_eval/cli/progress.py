@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from mimo_eval import evaluation
+from mimo_eval import systems
 
 
 class Rate(ProgressColumn):
@@ -26,7 +26,7 @@ class Rate(ProgressColumn):
         return Text(f"{speed:,.0f} {task.fields['unit']}/s", style="dim")
 
 
-class Bars(evaluation.Progress):
+class Bars(systems.Progress):
     """Draws one bar per phase on stderr.
 
     :param model: the model's name, put before each phase.

@@ -44,12 +44,11 @@ def command(
     A model is a name (see `mimo-eval models`), with arguments if need be: 'bm25(k1=1.2)'; a folder or hub id of a
     sentence-transformers model; or module:attribute. Nothing is computed that is stored already.
     """
-    from rich.console import Console
-
     from mimo_eval import evaluation
     from mimo_eval import languages as codes
     from mimo_eval.benchmark import load_benchmark
     from mimo_eval.cli import tables
+    from mimo_eval.cli.console import stdout
     from mimo_eval.cli.progress import Bars
     from mimo_eval.measures import parse
     from mimo_eval.models.loading import ModelOptions
@@ -77,6 +76,6 @@ def command(
         verb = "nothing has changed, read from" if outcome.reused else "written to"
         click.echo(f"{model}: {verb} {outcome.folder}", err=True)
     if layout == "table":
-        tables.terminal(results, Console())
+        tables.terminal(results, stdout())
     else:
         click.echo(tables.FORMATS[layout](results))

@@ -41,13 +41,13 @@ def terminal(results: Sequence[Result], console: Console) -> None:
         for table in _setting_tables(rows, [result.model["name"] for result in results]):
             console.print(table)
         if setting.left_out and not setting.scores:
-            console.print(f"[dim]{setting.mix}: {next(iter(setting.left_out.values()))}[/dim]")
+            console.print(f"[dim]{escape(setting.mix)}: {next(iter(setting.left_out.values()))}[/dim]")
     for result in results:
         by_language = _language_table(result)
         if by_language is not None:
             console.print(by_language)
     for result in results:
-        console.print(f"[dim]{_footnote(result)}[/dim]", highlight=False)
+        console.print(f"[dim]{escape(_footnote(result))}[/dim]", highlight=False)
 
 
 def _setting_tables(rows: Sequence[SettingScores], names: Sequence[str]) -> Iterator[Table]:
@@ -98,7 +98,7 @@ def _language_table(result: Result) -> Table | None:
     if len(languages) < 2:
         return None
     main = result.settings[0].main
-    table = Table(title=f"{result.model['name']} · {main} by query language", box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=f"{escape(result.model['name'])} · {main} by query language", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("query")
     for setting in result.settings:
         table.add_column(setting.setting.removeprefix("multi-") if "(" not in setting.mix else setting.mix, justify="right")

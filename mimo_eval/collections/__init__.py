@@ -11,10 +11,23 @@ from mimo_eval.collections.build import build
 from mimo_eval.collections.collection import Collection, Texts
 from mimo_eval.collections.records import Info, Judgement, Problems, Source, Text
 from mimo_eval.errors import ConfigError, DataError
+from mimo_eval.languages import normalise
 from mimo_eval.registry import Registry
 from mimo_eval.specs import Spec, parse_spec
 
-__all__ = ["SOURCES", "Collection", "Info", "Judgement", "Problems", "Source", "Text", "Texts", "load", "source_for"]
+__all__ = [
+    "SOURCES",
+    "Collection",
+    "Info",
+    "Judgement",
+    "Problems",
+    "Source",
+    "Text",
+    "Texts",
+    "load",
+    "source_for",
+    "validate",
+]
 
 SOURCES: Registry[Any] = Registry(
     "collection",
@@ -42,12 +55,42 @@ def load(
     """
     source, key = source_for(name, data, languages)
     collection = build(source, key, problems)
-    absent = set(languages or ()) - set(collection.languages)
+    absent = {normalise(lang) for lang in languages or ()} - set(collection.languages)
     if absent:
         raise DataError(
             f"{collection.name} has no texts in {', '.join(sorted(absent))}; it has {', '.join(collection.languages)}"
         )
     return collection
+
+
+def validate(
+    name: str,
+    data: Path | None = None,
+    languages: tuple[str, ...] | None = None,
+    check_languages: bool = False,
+) -> Problems:
+    """Read a collection completely and return all that is wrong with it; bad content is never raised.
+
+    :param name: as for `load`.
+    :param data: the folder with the collection's files.
+    :param languages: languages to read; None for all.
+    :param check_languages: also note texts that look like another language than declared; needs the extra `langid`.
+    :return: the problems, with counts and first places; those in `errors` forbid loading.
+    :raises ConfigError: for an unknown name or option.
+    :raises DataError: if no layout fits or a file is missing.
+    """
+    problems = Problems()
+    source, key = source_for(name, data, languages)
+    if check_languages:
+        from mimo_eval.collections import detect
+
+        detect.check_languages(source, problems)
+    try:
+        build(source, key, problems)
+    except DataError as error:
+        if not problems.errors:
+            problems.add("unreadable file", str(error))
+    return problems
 
 
 def source_for(name: str, data: Path | None, languages: tuple[str, ...] | None) -> tuple[Source, str]:
@@ -58,8 +101,11 @@ def source_for(name: str, data: Path | None, languages: tuple[str, ...] | None) 
     :param languages: languages to read.
     :return: the source and its key.
     """
+    languages = tuple(sorted({normalise(lang) for lang in languages})) if languages else None
     if Path(name).is_dir() and name not in SOURCES:
         data, spec = Path(name), Spec("xquad-r" if _looks_like_xquad(Path(name)) else "folder")
+    elif "/" in name.partition("(")[0]:
+        raise DataError(f"{name}: no such folder")
     else:
         spec = parse_spec(name)
     kind = SOURCES.get(spec.name)
@@ -73,7 +119,7 @@ def source_for(name: str, data: Path | None, languages: tuple[str, ...] | None) 
     except TypeError as error:
         known = ", ".join(p for p in parameters if p not in ("data", "wanted")) or "none"
         raise ConfigError(f"'{name}': {error}; options of this collection: {known}") from error
-    return source, f"{spec}|{','.join(sorted(languages or ()))}"
+    return source, f"{spec}|{','.join(languages or ())}"
 
 
 def _find_data(name: str) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import shutil
 import tempfile
 from array import array
@@ -16,12 +18,14 @@ import xxhash
 
 from mimo_eval import __version__, languages
 from mimo_eval.collections.collection import Collection
-from mimo_eval.collections.records import Judgement, Problems, Source, Text
+from mimo_eval.collections.records import Judgement, Problems, Source, Text, namespaced
 from mimo_eval.errors import CacheError, DataError
 from mimo_eval.files import MultisetHash, cache_dir, digest, write_json
 
-FORMAT = "1"
+logger = logging.getLogger(__name__)
+FORMAT = "2"
 BATCH = 10_000
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def build(source: Source, key: str, problems: Problems | None = None) -> Collection:
@@ -29,32 +33,55 @@ def build(source: Source, key: str, problems: Problems | None = None) -> Collect
 
     :param source: where the texts come from.
     :param key: what besides the files decides the content: the source's name and options.
-    :param problems: a place for the problems found; errors in it are then left to the caller to refuse.
+    :param problems: a place for the problems found; given one, the files are read even if they were before.
     :return: the collection, memory-mapped.
     :raises DataError: if the texts have errors; the message counts each kind and names the first places.
+    :raises CacheError: if the cache folder cannot be written.
     """
-    folder = cache_dir() / "collections" / f"{source.info.name}-{digest(FORMAT, __version__, key, *_stamps(source))[:16]}"
-    if problems is None and (folder / "collection.json").exists():
-        return Collection.open(folder)
+    name = re.sub(r"[^\w.-]+", "_", source.info.name)[:60].lstrip(".") or "collection"
+    folder = cache_dir() / "collections" / f"{name}-{digest(FORMAT, __version__, key, *_stamps(source))[:16]}"
+    if problems is None and (known := _known(folder)):
+        return known
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".build-"))
     except OSError as error:
         raise CacheError(f"{folder.parent}: cannot be written ({error.strerror}); set MIMO_EVAL_CACHE") from error
     try:
-        found = Problems() if problems is None else problems
-        _write(source, temporary, found)
-        found.refuse(source.info.name)
-        if (folder / "collection.json").exists():  # another process was faster; its content is the same
-            return Collection.open(folder)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+        _write(source, temporary, Problems() if problems is None else problems)
+        _move(temporary, folder)
     except OSError as error:
-        raise CacheError(f"{folder}: cannot be written ({error.strerror}); free space or set MIMO_EVAL_CACHE") from error
+        reason = error.strerror or error
+        raise CacheError(f"{folder}: cannot be written ({reason}); free space or set MIMO_EVAL_CACHE") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Collection.open(folder)
+
+
+def _known(folder: Path) -> Collection | None:
+    """Return what was built before, or None if there is nothing or it is damaged."""
+    if not (folder / "collection.json").exists():
+        return None
+    try:
+        return Collection.open(folder)
+    except DataError as error:
+        logger.warning("%s; it is built again", error)
+        return None
+
+
+def _move(temporary: Path, folder: Path) -> None:
+    """Put a finished collection in its place, unless another process was faster; then its content is the same."""
+    if _known(folder):
+        return
+    if folder.exists():  # damaged
+        trash = temporary.with_name(f"{temporary.name}-old")
+        folder.rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not _known(folder):
+            raise
 
 
 def _stamps(source: Source) -> Iterator[str]:
@@ -67,12 +94,12 @@ def _stamps(source: Source) -> Iterator[str]:
 
 
 def _write(source: Source, folder: Path, problems: Problems) -> None:
-    documents = _Side(source.documents, folder / "documents.arrow", problems, titled=True)
-    queries = _Side(source.queries, folder / "queries.arrow", problems, titled=False)
-    if not len(documents.ids) or not len(queries.ids):
-        problems.refuse(source.info.name)
-        empty = "documents" if not len(documents.ids) else "queries"
-        raise DataError(f"{source.info.name}: there are no {empty} in {', '.join(str(p) for p in source.files()[:5])}")
+    named = not source.grouped_judgements
+    documents = _Side(source.documents, folder / "documents.arrow", problems, named, titled=True)
+    queries = _Side(source.queries, folder / "queries.arrow", problems, named, titled=False)
+    for side, what in ((documents, "documents"), (queries, "queries")):
+        if not len(side.ids):
+            problems.add("no texts", ", ".join(map(str, source.files()[:5])) or source.info.name, f"no {what}")
     qrels = _judgements(source, documents, queries, problems)
     problems.refuse(source.info.name)
     content = MultisetHash()
@@ -85,6 +112,7 @@ def _write(source: Source, folder: Path, problems: Problems) -> None:
             "info": asdict(source.info),
             "revision": (digest(documents.content.hexdigest(), queries.content.hexdigest(), content.hexdigest()) * 2)[:64],
             "shards": {"documents": documents.shards(), "queries": queries.shards()},
+            "rows": {"documents": len(documents.ids), "queries": len(queries.ids)},
             "problems": problems.warnings,
         },
     )
@@ -93,18 +121,18 @@ def _write(source: Source, folder: Path, problems: Problems) -> None:
 class _Side:
     """Documents or queries on their way to disk: what must be remembered of each is 24 bytes."""
 
-    def __init__(self, read: Callable[[Problems], Iterable[Text]], path: Path, problems: Problems, titled: bool) -> None:
+    def __init__(
+        self, read: Callable[[Problems], Iterable[Text]], path: Path, problems: Problems, named: bool, titled: bool
+    ) -> None:
         self.read, self.path, self.problems, self.titled = read, path, problems, titled
-        self.ids, self.slots = array("Q"), array("Q")
+        self.ids, self.names, self.slots = array("Q"), array("Q"), array("Q")
         self.content = MultisetHash()
         self._shards: dict[str, Any] = {}
         self._write()
-        self._refuse_repeats("duplicate id", np.array(self.ids, np.uint64), lambda t, _: t.id)
-        self._refuse_repeats(
-            "two texts of one group in one language",
-            np.array(self.slots, np.uint64),
-            lambda t, lang: f"{lang} {t.group}",
-        )
+        # where judgements name ids as they stand in the source, these must be unique without the language before them too
+        repeats = _repeated(self.names) | (_repeated(self.ids) if named else set()) | _repeated(self.slots)
+        if repeats:
+            self._refuse_repeats(repeats, named)
 
     def shards(self) -> dict[str, str]:
         """Return a hash per language of its texts, in row order."""
@@ -127,71 +155,85 @@ class _Side:
 
     def _rows(self) -> Iterator[dict[str, str]]:
         for text in self.read(self.problems):
-            lang = self._check(text)
+            lang = _check(text, self.problems)
             if lang is None:
                 continue
             name = namespaced(text.id, lang)
             group = text.group or name
-            self.ids.append(xxhash.xxh3_64_intdigest(text.id.encode("utf-8", "replace")))
-            self.slots.append(_slot(lang, text.group or text.id))
+            self.ids.append(_hash(text.id))
+            self.names.append(_hash(name))
+            self.slots.append(_hash(f"{lang}\0{group}"))
             self.content.add((name, text.title, text.text, lang, group))
             shard = self._shards.setdefault(lang, blake2b(digest_size=16))
-            shard.update(xxhash.xxh3_128_digest(f"{text.title}\0{text.text}".encode("utf-8", "replace")))
+            shard.update(xxhash.xxh3_128_digest(f"{text.title}\0{text.text}".encode()))
             row = {"id": name, "text": text.text, "lang": lang, "group": group}
             yield {**row, "title": text.title} if self.titled else row
 
-    def _check(self, text: Text) -> str | None:
-        """Return the canonical language of a usable text, or None after noting what is wrong."""
-        if not text.id:
-            self.problems.add("missing field", text.where, "id")
-            return None
-        if any(c.isspace() for c in text.id):
-            self.problems.add("id with white space", text.where, repr(text.id))
-        if not text.text.strip() and not text.title.strip():
-            self.problems.add("empty text", text.where, text.id)
-        if "\0" in text.text:
-            self.problems.add("NUL byte", text.where, text.id)
-        if not text.lang:
-            self.problems.add("no language", text.where, text.id)
-            return None
-        try:
-            return languages.normalise(text.lang)
-        except DataError:
-            self.problems.add("unknown language", text.where, f"{text.lang!r} of {text.id}")
-            return None
-
-    def _refuse_repeats(self, kind: str, hashes: np.ndarray, name: Callable[[Text, str], str]) -> None:
-        """Note every text whose hash occurred before; the places are found by reading again, which only bad data costs."""
-        values, counts = np.unique(hashes, return_counts=True)
-        repeated = set(values[counts > 1].tolist())
-        if not repeated:
-            return
-        seen: dict[str, str] = {}
+    def again(self) -> Iterator[tuple[Text, str]]:
+        """Read once more, for the places of what was found wrong: yield each usable text with its language."""
         for text in self.read(Problems()):
-            try:
-                lang = languages.normalise(text.lang)
-            except DataError:
-                continue
-            key = text.id if kind == "duplicate id" else f"{lang}\0{text.group or text.id}"
-            if xxhash.xxh3_64_intdigest(key.encode("utf-8", "replace")) in repeated:
-                if key in seen:
-                    self.problems.add(kind, text.where, f"{name(text, lang)} (first at {seen[key]})")
-                seen.setdefault(key, text.where)
+            lang = _check(text, Problems())
+            if lang is not None:
+                yield text, lang
 
-    def group_names(self, rows: np.ndarray) -> list[str]:
-        """Return the groups of some rows from the file just written."""
-        from datasets import Dataset
+    def _refuse_repeats(self, repeats: set[int], named: bool) -> None:
+        """Note every text whose id or whose place in a group occurred before."""
+        seen: dict[str, str] = {}
+        for text, lang in self.again():
+            name = namespaced(text.id, lang)
+            keys = [name] if name == text.id or not named else [name, text.id]
+            first = next((seen[key] for key in keys if key in seen), None)
+            slot = f"{lang}\0{text.group or name}"
+            if first is not None:
+                self.problems.add("duplicate id", text.where, f"{text.id} (first at {first})")
+            elif slot in seen:
+                detail = f"{lang} {text.group} (first at {seen[slot]})"
+                self.problems.add("two texts of one group in one language", text.where, detail)
+            for key in (*keys, slot):
+                if _hash(key) in repeats:
+                    seen.setdefault(key, text.where)
 
-        return list(Dataset.from_file(str(self.path)).data.table.column("group").take(rows).to_pylist())
+    def group_names(self, rows: np.ndarray | None = None) -> list[str]:
+        """Return the groups of some rows, or of all, from the file just written."""
+        import pyarrow as pa
+
+        with pa.memory_map(str(self.path)) as file:
+            column = pa.ipc.open_stream(file).read_all().column("group")
+            return list((column if rows is None else column.take(pa.array(rows))).to_pylist())
 
 
-def _slot(lang: str, group: str) -> int:
-    return xxhash.xxh3_64_intdigest(f"{lang}\0{group}".encode("utf-8", "replace"))
+def _check(text: Text, problems: Problems) -> str | None:
+    """Return the canonical language of a usable text, or None after noting what is wrong."""
+    if not text.id:
+        problems.add("missing field", text.where, "id")
+        return None
+    if text.id.split() != [text.id]:
+        problems.add("id with white space", text.where, repr(text.id))
+    if not text.text.strip() and not text.title.strip():
+        problems.add("empty text", text.where, text.id)
+    fields = "".join((text.id, text.text, text.title, text.lang, text.group or ""))
+    if "\0" in fields:
+        problems.add("NUL byte", text.where, repr(text.id))
+    if SURROGATE.search(fields):
+        problems.add("broken UTF-8", text.where, "half a surrogate pair, such as \\ud83d alone")
+        return None
+    if not text.lang:
+        problems.add("no language", text.where, text.id)
+        return None
+    try:
+        return languages.normalise(text.lang)
+    except DataError:
+        problems.add("unknown language", text.where, f"{text.lang!r} of {text.id}")
+        return None
 
 
-def namespaced(identifier: str, lang: str) -> str:
-    """Return `{lang}:{id}`; source ids repeat across languages. An id that has the prefix keeps it."""
-    return identifier if identifier.startswith(f"{lang}:") else f"{lang}:{identifier}"
+def _hash(text: str) -> int:
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+
+
+def _repeated(hashes: array[int]) -> set[int]:
+    values, counts = np.unique(np.array(hashes, np.uint64), return_counts=True)
+    return set(values[counts > 1].tolist())
 
 
 def _judgements(source: Source, documents: _Side, queries: _Side, problems: Problems) -> Any:
@@ -199,7 +241,7 @@ def _judgements(source: Source, documents: _Side, queries: _Side, problems: Prob
 
     judged = list(source.judgements(problems))
     if source.grouped_judgements:
-        asked, stored = _known_groups(queries), _known_groups(documents)
+        asked, stored = set(queries.group_names()), set(documents.group_names())
         keep = [j for j in judged if _both_known(j, asked, stored, problems)]
         table = pd.DataFrame({"query_group": [j.query for j in keep], "doc_group": [j.document for j in keep]}, dtype=object)
     else:
@@ -209,16 +251,10 @@ def _judgements(source: Source, documents: _Side, queries: _Side, problems: Prob
         )
     table["relevance"] = np.array([j.relevance for j in keep], np.int32)
     merged = table.groupby(["query_group", "doc_group"], sort=True)["relevance"].agg(["max", "min"]).reset_index()
-    for row in merged[merged["max"] != merged["min"]].itertuples():
-        problems.add("judgements differ within a group", str(source.files()[-1]), f"{row.query_group} {row.doc_group}")
+    differing = merged.loc[merged["max"] != merged["min"], ["query_group", "doc_group"]]
+    _note_differing(set(differing.itertuples(index=False, name=None)), table, keep, problems)
     _note_unanswerable(merged, queries, problems)
     return merged.rename(columns={"max": "relevance"})[["query_group", "doc_group", "relevance"]].astype({"relevance": "int32"})
-
-
-def _known_groups(side: _Side) -> set[str]:
-    from datasets import Dataset
-
-    return set(Dataset.from_file(str(side.path)).data.table.column("group").to_pylist())
 
 
 def _both_known(judgement: Judgement, queries: set[str], documents: set[str], problems: Problems) -> bool:
@@ -244,16 +280,30 @@ def _resolve(
 def _find(side: _Side, names: list[str]) -> np.ndarray:
     hashes = np.array(side.ids, np.uint64)
     order = np.argsort(hashes, kind="stable")
-    wanted = np.array([xxhash.xxh3_64_intdigest(n.encode("utf-8", "replace")) for n in names], np.uint64)
+    wanted = np.array([_hash(n) for n in names], np.uint64)
     at = np.searchsorted(hashes[order], wanted).clip(max=max(len(hashes) - 1, 0))
     return np.where(hashes[order][at] == wanted, order[at], -1) if len(hashes) else np.full(len(names), -1)
 
 
-def _note_unanswerable(merged: Any, queries: _Side, problems: Problems) -> None:
-    from datasets import Dataset
+def _note_differing(pairs: set[tuple[str, str]], table: Any, judged: list[Judgement], problems: Problems) -> None:
+    """Note the pairs of groups that have several judgements, with the places of the first and of the first other one."""
+    first: dict[tuple[str, str], Judgement] = {}
+    for query, document, judgement in zip(table["query_group"], table["doc_group"], judged if pairs else [], strict=False):
+        pair = (query, document)
+        if pair not in pairs:
+            continue
+        other = first.setdefault(pair, judgement)
+        if other.relevance != judgement.relevance:
+            detail = f"{query} {document} is {judgement.relevance}, and {other.relevance} at {other.where}"
+            problems.add("judgements differ within a group", judgement.where, detail)
+            pairs.remove(pair)
 
+
+def _note_unanswerable(merged: Any, queries: _Side, problems: Problems) -> None:
     answerable = set(merged.loc[merged["max"] > 0, "query_group"])
-    table = Dataset.from_file(str(queries.path)).data.table
-    for name, group in zip(table.column("id").to_pylist(), table.column("group").to_pylist(), strict=True):
-        if group not in answerable:
-            problems.add("query without a relevant document", str(name))
+    if all(group in answerable for group in queries.group_names()):
+        return
+    for text, lang in queries.again():
+        name = namespaced(text.id, lang)
+        if (text.group or name) not in answerable:
+            problems.add("query without a relevant document", text.where, name)

@@ -183,7 +183,7 @@ class Collection:
 
         try:
             meta = read_json(folder / "collection.json")
-            return cls(
+            collection = cls(
                 info=Info(**meta["info"]),
                 documents=Texts(Dataset.from_file(str(folder / "documents.arrow")), meta["shards"]["documents"]),
                 queries=Texts(Dataset.from_file(str(folder / "queries.arrow")), meta["shards"]["queries"]),
@@ -192,5 +192,9 @@ class Collection:
                 problems=meta["problems"],
                 folder=folder,
             )
-        except (KeyError, TypeError, OSError) as error:
+            rows = {"documents": len(collection.documents), "queries": len(collection.queries)}
+            if rows != meta["rows"]:
+                raise ValueError(f"{rows} instead of {meta['rows']}")
+            return collection
+        except (KeyError, TypeError, ValueError, OSError) as error:  # Arrow's errors are ValueErrors
             raise DataError(f"{folder}: not a complete collection ({error}); remove the folder, it is built again") from error

@@ -44,13 +44,14 @@ class FolderSource:
         self.folder = data
         self.wanted = wanted
         self.parts = find_parts(data, split)
+        own = data.resolve().name.encode("utf-8", "replace").decode()  # names of files need not be UTF-8
         self.info = Info(
-            name=name or data.resolve().name,
-            title=str(data),
+            name=str(name or own or "folder"),
+            title=own,
             licence="unknown",
-            provenance=f"local files in {data.name}",
+            provenance=f"local files in {own}",
         )
-        self.grouped_judgements = _has_groups(self.parts[0].qrels)
+        self.grouped_judgements = any(_has_groups(part.qrels) for part in self.parts)
 
     def files(self) -> list[Path]:
         """Return the files of every part."""
@@ -70,7 +71,7 @@ class FolderSource:
         """Yield the judgements; those of unwanted languages are passed over, not orphans."""
         unwanted = self._unwanted()
         for part in self.parts:
-            for judgement in read_judgements(part.qrels, problems, f"{part.lang}:" if part.lang else ""):
+            for judgement in read_judgements(part.qrels, problems, "" if self.grouped_judgements else part.lang):
                 if judgement.query not in unwanted and judgement.document not in unwanted:
                     yield judgement
 
@@ -86,15 +87,17 @@ class FolderSource:
             return True  # kept, so that the check names it
 
     def _unwanted(self) -> set[str]:
-        if self.wanted is None or self.grouped_judgements:
+        """Return the names, ids or groups, that only texts of unwanted languages have."""
+        if self.wanted is None:
             return set()
-        texts = (
-            text
-            for part in self.parts
-            for path in (part.corpus, part.queries)
-            for text in read_texts(path, Problems(), part.lang, prefix=bool(part.lang))
-        )
-        return {text.id for text in texts if not self._is_wanted(text)}
+        names: tuple[set[str], set[str]] = (set(), set())
+        for part in self.parts:
+            for path in (part.corpus, part.queries):
+                for text in read_texts(path, Problems(), part.lang, prefix=bool(part.lang)):
+                    name = text.group if self.grouped_judgements else text.id
+                    if name:
+                        names[self._is_wanted(text)].add(name)
+        return names[False] - names[True]
 
 
 def find_parts(folder: Path, split: str | None = None) -> list[Part]:
@@ -112,7 +115,11 @@ def find_parts(folder: Path, split: str | None = None) -> list[Part]:
     parts = []
     for child in sorted(folder.iterdir()):
         if child.is_dir() and find_file(child, "corpus.jsonl"):
-            parts.append(_part(child, split, languages.normalise(child.name)))
+            try:
+                lang = languages.normalise(child.name)
+            except DataError as error:
+                raise DataError(f"{child}: a folder per language is named after it, but {error}") from error
+            parts.append(_part(child, split, lang))
     if not parts:
         raise DataError(f"{folder}: no corpus.jsonl here or in a folder per language; {LAYOUT}")
     return parts
@@ -155,5 +162,8 @@ def _splits(folder: Path) -> dict[str, Path]:
 
 def _has_groups(path: Path) -> bool:
     """Tell from the header line whether judgements name groups, as in `query_group doc_group rel`."""
-    first = next(iter(read_lines(path)), None)
+    try:
+        first = next(iter(read_lines(path)), None)
+    except DataError:  # noted when the judgements are read
+        return False
     return first is not None and "group" in first.text.split("\t")[0]

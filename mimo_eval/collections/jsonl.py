@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mimo_eval.collections.records import Judgement, Problems, Text
-from mimo_eval.files import read_lines
+from mimo_eval.collections.records import Judgement, Problems, Text, namespaced
+from mimo_eval.errors import DataError
+from mimo_eval.files import Line, read_lines
 
 ENDINGS = ("", ".gz", ".zst")
 ID_FIELDS = ("_id", "id", "docid", "doc_id", "qid", "query_id", "pid")
@@ -41,6 +43,26 @@ def clean(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text.translate(INVISIBLE)).split())
 
 
+def usable_lines(path: Path, problems: Problems) -> Iterator[tuple[Line, str]]:
+    """Read a file's lines, noting those that cannot be used, and a file that cannot be read to its end.
+
+    :param path: a plain, `.gz` or `.zst` file.
+    :param problems: where problems are noted.
+    :yield: each usable line and its place.
+    """
+    lines = read_lines(path)
+    while True:
+        try:
+            line = next(lines, None)
+        except DataError as error:
+            problems.add("unreadable file", str(error))
+            return
+        if line is None:
+            return
+        if problems.line(path, line):
+            yield line, f"{path}:{line.number}"
+
+
 def read_texts(path: Path, problems: Problems, lang: str = "", prefix: bool = False) -> Iterator[Text]:
     """Read documents or queries, one JSON object a line.
 
@@ -50,13 +72,10 @@ def read_texts(path: Path, problems: Problems, lang: str = "", prefix: bool = Fa
     :param prefix: whether to put the language before ids, because other files repeat them.
     :yield: the texts.
     """
-    for line in read_lines(path):
-        where = f"{path}:{line.number}"
-        if not problems.line(path, line):
-            continue
+    for line, where in usable_lines(path, problems):
         try:
             record = json.loads(line.text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError also for numbers of thousands of digits
             problems.add("unreadable line", where, str(error))
             continue
         if not isinstance(record, dict):
@@ -66,35 +85,41 @@ def read_texts(path: Path, problems: Problems, lang: str = "", prefix: bool = Fa
         if identifier is None or text is None:
             problems.add("missing field", where, f"found {', '.join(map(str, list(record)[:8]))}")
             continue
-        own = str(_first(record, LANG_FIELDS) or lang)
-        group = record.get("group")
+        own, title, group = _first(record, LANG_FIELDS) or lang, record.get("title") or "", record.get("group")
+        strings = {"text": text, "lang": own, "title": title}
+        odd = [name for name, value in strings.items() if not isinstance(value, str)]
+        odd += [name for name, value in (("id", identifier), ("group", group)) if not _is_name(value)]
+        if odd:
+            problems.add("unreadable line", where, f"{odd[0]} is not a string")
+            continue
         yield Text(
-            id=f"{own}:{identifier}" if prefix else str(identifier),
-            text=str(text),
+            id=namespaced(str(identifier), lang) if prefix else str(identifier),
+            text=text,
             lang=own,
-            group=None if group is None else str(group),
-            title=str(record.get("title") or ""),
+            group=None if group in (None, "") else str(group),
+            title=title,
             where=where,
         )
+
+
+def _is_name(value: Any) -> bool:
+    return value is None or (isinstance(value, (str, int)) and not isinstance(value, bool))
 
 
 def _first(record: dict[str, Any], names: tuple[str, ...]) -> Any:
     return next((record[name] for name in names if record.get(name) is not None), None)
 
 
-def read_judgements(path: Path, problems: Problems, prefix: str = "") -> Iterator[Judgement]:
+def read_judgements(path: Path, problems: Problems, lang: str = "") -> Iterator[Judgement]:
     """Read qrels: a tab-separated table with a header line, as BEIR's, or TREC's four columns without one.
 
     :param path: the file.
     :param problems: where problems are noted.
-    :param prefix: put before every id, such as `de:`.
+    :param lang: put before every id, with a colon.
     :yield: the judgements.
     """
     columns, width = (0, 1, 2), 0
-    for line in read_lines(path):
-        where = f"{path}:{line.number}"
-        if not problems.line(path, line):
-            continue
+    for line, where in usable_lines(path, problems):
         fields = line.text.split("\t") if "\t" in line.text else line.text.split()
         if not width:
             width = len(fields)
@@ -106,10 +131,25 @@ def read_judgements(path: Path, problems: Problems, prefix: str = "") -> Iterato
             problems.add("unreadable line", where, f"{len(fields)} columns, expected {max(width, 3)}")
             continue
         query, document, relevance = (fields[column].strip() for column in columns)
-        try:
-            yield Judgement(f"{prefix}{query}", f"{prefix}{document}", int(relevance), where)
-        except ValueError:
-            problems.add("relevance is not an integer", where, repr(relevance))
+        gain = read_relevance(relevance, problems, where)
+        if gain is not None:
+            if lang:
+                query, document = namespaced(query, lang), namespaced(document, lang)
+            yield Judgement(query, document, gain, where)
+
+
+def read_relevance(text: str, problems: Problems, where: str) -> int | None:
+    """Read a relevance.
+
+    :param text: such as `1` or `-1`.
+    :param problems: where anything else is noted.
+    :param where: file and line.
+    :return: the number, or None.
+    """
+    if re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
+        return int(text)
+    problems.add("relevance is not an integer", where, repr(text[:40]))
+    return None
 
 
 def _header(fields: list[str]) -> tuple[int, int, int] | None:

@@ -36,6 +36,11 @@ class Judgement(NamedTuple):
     where: str = ""
 
 
+def namespaced(identifier: str, lang: str) -> str:
+    """Return `{lang}:{id}`; source ids repeat across languages. An id that has the prefix keeps it."""
+    return identifier if identifier.startswith(f"{lang}:") else f"{lang}:{identifier}"
+
+
 @dataclass(frozen=True)
 class Info:
     """What a collection is and where it comes from."""
@@ -72,12 +77,14 @@ class Source(Protocol):
 
 
 ERRORS = {
+    "unreadable file": "fetch or save it again",
+    "no texts": "a collection needs documents and queries, in the languages asked for",
     "unreadable line": "one JSON object or one tab-separated record a line, as the layout says",
     "broken UTF-8": "save the file as UTF-8",
     "NUL byte": "the file is damaged or is not text",
     "missing field": "every text needs an id and a text",
     "id with white space": "TREC files are split at white space; replace it",
-    "duplicate id": "ids must be unique within a language",
+    "duplicate id": "ids must be unique; languages that share ids need a folder each, or judgements of groups",
     "empty text": "remove the line or give it a text",
     "unknown language": "use BCP 47 codes such as 'de', 'zh', 'sr-Latn'",
     "no language": "add a 'lang' field, or put each language into a folder named after it",
@@ -153,4 +160,4 @@ class Problems:
         """
         if self.errors:
             total = sum(self.errors.values())
-            raise DataError(f"{name} cannot be used: {total:,} errors\n" + "\n".join(self.lines()))
+            raise DataError(f"{name} cannot be used: {total:,} error{'s'[: total != 1]}\n" + "\n".join(self.lines()))

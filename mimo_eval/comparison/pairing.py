@@ -1,0 +1,221 @@
+"""Results made comparable: read, refused where data or protocol differ, and their queries put side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mimo_eval.errors import DataError
+from mimo_eval.results import FILE, QUERIES, Result, SettingScores, read_queries, read_result
+
+KEYS = ["collection", "setting", "mix", "pool", "query_id", "lang", "group"]
+SCOPES = {"setting": "", "language": "lang", "pool": "pool"}
+"""How far down differences are compared, each with those before it: scope to the column that it divides by."""
+SHOWN = 8
+"""Most differing parts that a refusal names."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the results that are compared."""
+
+    label: str
+    """The model's name, with a number where two results have the same."""
+    path: Path
+    result: Result
+    queries: pd.DataFrame
+    """Per-query scores, setting by setting in the order of the result."""
+
+    @property
+    def measures(self) -> list[str]:
+        """Every measure that was asked for, whether or not it could be computed."""
+        return list(dict.fromkeys(name for s in self.result.settings for name in (*s.scores, *s.left_out)))
+
+
+class Part(NamedTuple):
+    """Some of a setting's queries."""
+
+    scope: str
+    name: str
+    """The language or corpus; empty for the whole setting."""
+    rows: np.ndarray
+    """(n,) bool."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One setting: the queries that were asked, and what every result scored on them."""
+
+    number: int
+    """Its place in the results."""
+    scores: SettingScores
+    """Of the first result."""
+    queries: pd.DataFrame
+    """(n rows) pool, query_id, lang, group."""
+    values: tuple[pd.DataFrame, ...]
+    """(n rows) per result, in the same order of queries; one column per measure."""
+
+    def parts(self, by: str) -> Iterator[Part]:
+        """Yield the setting, its query languages and its corpora; none that has the same queries as one before it.
+
+        :param by: the last of SCOPES.
+        :return: the parts.
+        """
+        parts = [Part("setting", "", np.ones(len(self.queries), bool))]
+        for scope in list(SCOPES)[1 : list(SCOPES).index(by) + 1]:
+            column = self.queries[SCOPES[scope]].to_numpy()
+            parts += [Part(scope, name, column == name) for name in sorted(set(column.tolist()))]
+        seen: dict[bytes, Part] = {}
+        for part in parts:
+            seen.setdefault(part.rows.tobytes(), part)
+        yield from seen.values()
+
+
+def read_sides(paths: Sequence[Path]) -> list[Side]:
+    """Read results that are to be compared.
+
+    :param paths: `result.json`, its folder, or the folder around that if it holds one result only.
+    :return: one side per result.
+    :raises DataError: if one is missing or not a result, or if data or protocol differ; the message names the parts.
+    """
+    found = [_locate(path) for path in paths]
+    results = [read_result(path) for path in found]
+    names = [str(result.model["name"]) for result in results]
+    labels = [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
+    parts = [_parts(path, result) for path, result in zip(found, results, strict=True)]
+    for i in range(1, len(parts)):
+        _refuse(f"{labels[0]} ({found[0]}) and {labels[i]} ({found[i]})", parts[0], parts[i])
+    return [Side(label, path, result, read_queries(path)) for label, path, result in zip(labels, found, results, strict=True)]
+
+
+def notes(sides: Sequence[Side]) -> list[str]:
+    """Return what differs from the first result without forbidding the comparison."""
+    first, said = sides[0], []
+    for side in sides[1:]:
+        for role in ("query", "document"):
+            pair = [s.result.fingerprints.get(role, {}).get("prompt") for s in (first, side)]
+            if None not in pair and pair[0] != pair[1]:
+                said.append(f"{role} prompts differ: {pair[0]!r} ({first.label}) and {pair[1]!r} ({side.label})")
+        pair = [s.result.environment.get("versions", {}).get("mimo-eval") for s in (first, side)]
+        if pair[0] != pair[1]:
+            said.append(f"versions of mimo-eval differ: {pair[0]} ({first.label}) and {pair[1]} ({side.label})")
+    return said
+
+
+def pair(sides: Sequence[Side], measures: Sequence[str]) -> Iterator[Paired]:
+    """Put the results' queries side by side.
+
+    :param sides: results of the same data and protocol.
+    :param measures: the measures to keep, where a setting has them.
+    :return: one record per setting that asked queries.
+    :raises DataError: if per-query scores do not belong to their result, or a query is in one result only.
+    """
+    for number, parts in enumerate(zip(*(_slices(side, measures) for side in sides), strict=True)):
+        scores = sides[0].result.settings[number]
+        if not len(parts[0]):
+            continue
+        ids = [pd.MultiIndex.from_frame(part[["pool", "query_id"]].astype(str)) for part in parts]
+        order = [_order(scores.mix, ids[0], other, (sides[0], side)) for other, side in zip(ids, sides, strict=True)]
+        yield Paired(
+            number,
+            scores,
+            parts[0][["pool", "query_id", "lang", "group"]].astype(str).reset_index(drop=True),
+            tuple(part.drop(columns=KEYS).iloc[rows].reset_index(drop=True) for part, rows in zip(parts, order, strict=True)),
+        )
+
+
+def _locate(path: Path) -> Path:
+    if not path.is_dir() or (path / FILE).exists():
+        return path / FILE if path.is_dir() else path
+    inside = sorted(path.glob(f"*/{FILE}"))
+    if len(inside) == 1:
+        return inside[0]
+    which = f"holds {len(inside)} results, choose one: " + ", ".join(p.parent.name for p in inside[:SHOWN])
+    raise DataError(f"{path}: {which if inside else f'no {FILE} here; give the folder of a result of `mimo-eval run`'}")
+
+
+def _parts(path: Path, result: Result) -> dict[str, str]:
+    try:
+        return _protocol(result)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a result of this version: {error!r} in benchmark or collections") from error
+
+
+def _protocol(result: Result) -> dict[str, str]:
+    """Return everything that must be equal, by name."""
+    tasks = result.benchmark.get("tasks", [])
+    parts = {
+        "benchmark": str(result.benchmark.get("name")),
+        "collections": ", ".join(str(c["name"]) for c in result.collections),
+    }
+    settings = iter(result.settings)
+    for number, (task, collection) in enumerate(zip(tasks, result.collections, strict=False), 1):
+        where = str(collection["name"]) + (f" (task {number})" if len(tasks) > 1 else "")
+        parts[f"{where}: revision"] = str(collection["revision"])[:16]
+        parts[f"{where}: languages"] = ", ".join(sorted({*collection["counts"]["documents"], *collection["counts"]["queries"]}))
+        for kind, count in collection["counts"].items():
+            if isinstance(count, dict):
+                parts |= {f"{where}: {kind} in {lang}": str(n) for lang, n in count.items()}
+            else:
+                parts[f"{where}: {kind.replace('_', ' ')}"] = str(count)
+        mine = list(islice(settings, len(task["mixes"])))
+        parts[f"{where}: mixes"] = ", ".join(s.mix for s in mine)
+        for s in mine:
+            parts[f"{where}: seed of {s.mix}"] = str(s.seed)
+            parts |= {f"{where}: documents of {s.mix} {p.name}".strip(): str(sum(p.documents.values())) for p in s.pools}
+    return {**parts, "depth": str(result.benchmark.get("depth"))}
+
+
+def _refuse(who: str, first: dict[str, str], second: dict[str, str]) -> None:
+    # what only one has (a language, a mix) stands in a part that both have: the list of languages, of mixes
+    names = [name for name in first if name in second and first[name] != second[name]]
+    if names:
+        lines = [f"  {name}: {first[name]} and {second[name]}" for name in names[:SHOWN]]
+        lines += [f"  and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+        raise DataError("\n".join([f"{who} cannot be compared; they differ in", *lines]))
+
+
+def _slices(side: Side, measures: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Cut the per-query scores into settings, and check against the result that they are its own."""
+    file = side.path.parent / QUERIES
+    foreign = DataError(f"{file} does not belong to the {FILE} beside it; run the evaluation again")
+    start = 0
+    for setting in side.result.settings:
+        rows = sum(sum(pool.queries.values()) for pool in setting.pools)
+        stored = {name: score for name in measures if (score := setting.scores.get(name)) is not None}
+        kept = list(stored)
+        if not {*KEYS, *kept} <= set(side.queries.columns):
+            raise foreign
+        part = side.queries.iloc[start : start + rows][[*KEYS, *kept]]
+        start += rows
+        same = all((part[key] == value).all() for key, value in _names(setting).items())
+        means = part.groupby(["pool", "lang"], observed=True)[kept].mean().mean()
+        if len(part) != rows or not same or not np.allclose(list(stored.values()), means, rtol=1e-6):
+            raise foreign
+        yield part
+    if start != len(side.queries):
+        raise foreign
+
+
+def _names(setting: SettingScores) -> dict[str, str]:
+    return {"collection": setting.collection, "setting": setting.setting, "mix": setting.mix}
+
+
+def _order(mix: str, first: pd.MultiIndex, other: pd.MultiIndex, sides: tuple[Side, Side]) -> np.ndarray:
+    """Return the rows of `other` in the order of `first`."""
+    for mine, theirs, side in ((first, other, sides[0]), (other, first, sides[1])):
+        if mine.has_duplicates:
+            pool, query = mine[mine.duplicated()][0]
+            raise DataError(f"{side.path.parent / QUERIES}: {mix}: query {query} stands twice in corpus '{pool}'")
+        alone = mine[~mine.isin(theirs)]
+        if len(alone):
+            where = f" of corpus {alone[0][0]}" if alone[0][0] else ""
+            more = f", and {len(alone) - 1} more" if len(alone) > 1 else ""
+            raise DataError(f"{mix}: query {alone[0][1]}{where} is only in {side.label} ({side.path}){more}")
+    return np.asarray(other.get_indexer(first))

@@ -1,0 +1,354 @@
+"""Lucene's BM25 with Lucene's own analyzers, from the jar inside pyserini; pyserini itself is never imported.
+
+pyserini's own table of analyzers has 25 languages and takes every other, Greek, Romanian and Vietnamese among them, for English
+without a word. Here each language has the analyzer that the jar holds for it, and whatever else serves a language is logged
+and stands in the result.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.models import jvm, tokenizing
+from mimo_eval.models.protocols import Hits
+
+logger = logging.getLogger(__name__)
+
+ANALYZERS = {
+    "ar": "ar.ArabicAnalyzer", "bg": "bg.BulgarianAnalyzer", "bn": "bn.BengaliAnalyzer", "ca": "ca.CatalanAnalyzer",
+    "ckb": "ckb.SoraniAnalyzer", "cs": "cz.CzechAnalyzer", "da": "da.DanishAnalyzer", "de": "de.GermanAnalyzer",
+    "el": "el.GreekAnalyzer", "en": "en.EnglishAnalyzer", "es": "es.SpanishAnalyzer", "et": "et.EstonianAnalyzer",
+    "eu": "eu.BasqueAnalyzer", "fa": "fa.PersianAnalyzer", "fi": "fi.FinnishAnalyzer", "fr": "fr.FrenchAnalyzer",
+    "ga": "ga.IrishAnalyzer", "gl": "gl.GalicianAnalyzer", "hi": "hi.HindiAnalyzer", "hu": "hu.HungarianAnalyzer",
+    "hy": "hy.ArmenianAnalyzer", "id": "id.IndonesianAnalyzer", "it": "it.ItalianAnalyzer", "ja": "ja.JapaneseAnalyzer",
+    "ko": "cjk.CJKAnalyzer", "lt": "lt.LithuanianAnalyzer", "lv": "lv.LatvianAnalyzer", "nb": "no.NorwegianAnalyzer",
+    "ne": "ne.NepaliAnalyzer", "nl": "nl.DutchAnalyzer", "nn": "no.NorwegianAnalyzer", "no": "no.NorwegianAnalyzer",
+    "pl": "morfologik.MorfologikAnalyzer", "pt": "pt.PortugueseAnalyzer", "pt-BR": "br.BrazilianAnalyzer",
+    "ro": "ro.RomanianAnalyzer", "ru": "ru.RussianAnalyzer", "sr": "sr.SerbianAnalyzer", "sv": "sv.SwedishAnalyzer",
+    "ta": "ta.TamilAnalyzer", "te": "te.TeluguAnalyzer", "th": "th.ThaiAnalyzer", "tr": "tr.TurkishAnalyzer",
+    "uk": "uk.UkrainianMorfologikAnalyzer", "yue": "cjk.CJKAnalyzer", "zh": "cjk.CJKAnalyzer",
+}  # fmt: skip
+"""Lucene's analyzers by language, below org.apache.lucene.analysis: all that Anserini's jar holds."""
+
+STANDARD, WHITESPACE = "standard.StandardAnalyzer", "core.WhitespaceAnalyzer"
+MODES = ("language", "neutral", "whitespace")
+FIELD = "contents"
+MARGIN = 16
+"""Documents asked for beyond k, so that most ties at the cut need no second search."""
+MAX_CLAUSES = 1_000_000
+BUFFER_MB = 64.0
+"""Documents are held in Java's memory up to this size, then written as one segment."""
+
+
+class Choice(NamedTuple):
+    """What serves a language."""
+
+    name: str
+    """As a result records it."""
+    java: str
+    """Lucene's analyzer."""
+    tokens: Callable[[str], list[str]] | None = None
+    """What cuts a text into words before Lucene sees it."""
+    fallback: str | None = None
+    """Why this is not Lucene's own analyzer of that language; None if it is."""
+
+
+@cache
+def choose(lang: str) -> Choice:
+    """Return what serves a language; Java must run, because one without Thai segmentation cannot serve Thai.
+
+    :param lang: a short BCP 47 code.
+    :return: its analyzer, and why if that is not Lucene's own.
+    """
+    base = lang.split("-")[0]
+    java = ANALYZERS.get(lang, ANALYZERS.get(base))
+    if base in tokenizing.UNSPACED and not (base == "th" and _java_cuts_thai()):
+        return _pretokenised(base)
+    if java is None:
+        return Choice(STANDARD, STANDARD, None, "Lucene has none for it; words and lower case, no stemming")
+    if not jvm.has_class(f"org.apache.lucene.analysis.{java}"):
+        return Choice(STANDARD, STANDARD, None, f"this jar has no {java}; words and lower case, no stemming")
+    return Choice(java, java)
+
+
+def _pretokenised(base: str) -> Choice:
+    """Return words found in Python, for scripts without spaces that Java or Lucene cannot cut."""
+    why = "this Java cannot segment Thai" if base == "th" else "Lucene has none for it, and it is written without spaces"
+    found = tokenizing.analyzer(base)
+    name = found.name
+    if name.startswith("pythainlp"):
+        from importlib.metadata import version
+
+        name = f"{name} {version('pythainlp')}"
+    return Choice(f"{name} + {WHITESPACE}", WHITESPACE, found.tokens, why)
+
+
+def _java_cuts_thai() -> bool:
+    return bool(_lucene("analysis.th.ThaiTokenizer").DBBI_AVAILABLE)
+
+
+@cache
+def _warn(lang: str, choice: Choice) -> None:
+    """Say once per language that a fallback serves it."""
+    logger.warning("pyserini: '%s' is analysed by %s (%s)", lang, choice.name, choice.fallback)
+
+
+def analyse(choice: Choice, text: str) -> list[str]:
+    """Return the tokens of a text.
+
+    :param choice: what serves its language.
+    :param text: the text.
+    :return: its tokens, as they are indexed.
+    """
+    jvm.start()
+    utils = jvm.java_class("io.anserini.analysis.AnalyzerUtils")
+    return [str(token) for token in utils.analyze(_analyzer(choice.java), _prepared(choice, text)).toArray()]
+
+
+class Index:
+    """Documents that are searched together. Its files are deleted by `close()`, with it, or at the end of the process."""
+
+    def __init__(self, choice: Choice, size: int, folder: str) -> None:
+        self.choice, self.size = choice, size
+        directory = _directory(folder)
+        reader = _lucene("index.DirectoryReader").open(directory)
+        # pyjnius chooses overloads by the number of arguments first, and takes a wrong one for the reader itself
+        self.searcher: Any = _lucene("search.IndexSearcher")(reader.getContext())
+        self._release = weakref.finalize(self, _release, os.getpid(), reader, directory, folder)
+
+    def close(self) -> None:
+        """Release it; it cannot be searched any more."""
+        self.searcher = None
+        self._release()
+
+
+def _release(pid: int, reader: Any, directory: Any, folder: str) -> None:
+    if os.getpid() != pid:  # a forked child has neither the JVM nor a claim on its parent's files
+        return
+    try:
+        reader.close()
+        directory.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Lucene:
+    """BM25 as Lucene computes it, with one index and one analyzer per document language, or one index for all.
+
+    Queries are analysed as the documents they are compared with. Document lengths are kept in one byte, as Lucene does: exact
+    up to 40 tokens, rounded down above.
+
+    :param k1: saturation of term frequency; 0.9 is Anserini's setting, also for MIRACL.
+    :param b: weight of document length; 0.4 likewise.
+    :param merge: how results of several languages become one list; carried out by the evaluation.
+    :param analyzers: `language`, Lucene's own for each document language; `neutral`, one index over all documents with
+        StandardAnalyzer (Unicode words and lower case; Thai, Lao, Khmer and Burmese phrases stay whole); or `whitespace`, for
+        texts that are tokenised already.
+    :raises ConfigError: if an argument is out of range.
+    """
+
+    def __init__(self, k1: float = 0.9, b: float = 0.4, merge: str = "raw", analyzers: str = "language") -> None:
+        if not (_number(k1) and k1 >= 0 and _number(b) and 0 <= b <= 1):
+            raise ConfigError(f"pyserini(k1={k1}, b={b}): k1 must be at least 0 and b between 0 and 1")
+        if analyzers not in MODES:
+            raise ConfigError(f"pyserini(analyzers={analyzers}): must be one of {', '.join(MODES)}")
+        self.k1, self.b, self.merge, self.analyzers = float(k1), float(b), merge, analyzers
+        self.name, self.per_language = "pyserini", analyzers != "neutral"
+        self._served: dict[str, Choice] = {}
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes a score; what serves Thai depends on Java."""
+        known = {"model": "pyserini", "k1": self.k1, "b": self.b, "analyzers": self.analyzers, "engine": jvm.start()["jar"]}
+        if self.analyzers != "language":
+            return known
+        return {**known, "thai": choose("th").name}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the result wants to know of the model."""
+        served = dict(sorted(self._served.items()))
+        return {
+            **self.fingerprint(),
+            "kind": "bm25",
+            "merge": self.merge if self.per_language else "none: one index over all languages",
+            "java": jvm.start()["java"],
+            "lucene": str(_lucene("util.Version").LATEST.toString()),
+            "mode": self.analyzers,
+            "analyzers": {lang: choice.name for lang, choice in served.items()},
+            "fallbacks": {lang: choice.fallback for lang, choice in served.items() if choice.fallback},
+        }
+
+    def index(self, texts: Sequence[str], *, langs: Sequence[str]) -> Index | None:
+        """Index documents.
+
+        :param texts: the documents.
+        :param langs: the language of each; one and the same unless `analyzers="neutral"`.
+        :return: the index, or None if there are no documents.
+        :raises ModelError: if they are of several languages, or Java fails.
+        """
+        jvm.start()
+        if not texts:
+            return None
+        choice = self._serve(langs)
+        folder = tempfile.mkdtemp(prefix="mimo-eval-lucene-")
+        try:
+            with jvm.java_errors(f"pyserini: indexing {len(texts)} documents of {', '.join(sorted(set(langs)))}"):
+                self._write(folder, texts, choice)
+                index = Index(choice, len(texts), folder)
+                index.searcher.setSimilarity(self._similarity())
+                return index
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _serve(self, langs: Sequence[str]) -> Choice:
+        """Return the analyzer of documents, and note it for the result."""
+        if not self.per_language:
+            self._served["*"] = choice = Choice(STANDARD, STANDARD)
+            return choice
+        if len(set(langs)) != 1:
+            raise ModelError(f"pyserini: one language is indexed at a time, not {', '.join(sorted(set(langs)))}")
+        choice = choose(langs[0]) if self.analyzers == "language" else Choice(WHITESPACE, WHITESPACE)
+        self._served[langs[0]] = choice
+        if choice.fallback:
+            _warn(langs[0], choice)
+        return choice
+
+    def _similarity(self) -> Any:
+        return _lucene("search.similarities.BM25Similarity")(self.k1, self.b)
+
+    def _write(self, folder: str, texts: Sequence[str], choice: Choice) -> None:
+        """Write an index whose n-th document is the n-th text: one thread, and merges of neighbours only."""
+        config = _lucene("index.IndexWriterConfig")(_analyzer(choice.java))
+        config.setSimilarity(self._similarity())
+        config.setRAMBufferSizeMB(BUFFER_MB)
+        config.setMergePolicy(_lucene("index.LogByteSizeMergePolicy")())
+        directory = _directory(folder)
+        writer = _lucene("index.IndexWriter")(directory, config)
+        try:
+            document, field = _document()
+            for text in texts:
+                field.setStringValue(_prepared(choice, text))
+                writer.addDocument(document)
+            writer.close()
+        except BaseException:
+            writer.rollback()
+            raise
+        finally:
+            directory.close()
+
+    def search(self, index: Index | None, queries: Sequence[str], *, langs: Sequence[str], k: int) -> Hits:
+        """Return every document that scores at least as high as the k-th, so that ties are not cut.
+
+        :param index: what `index` returned.
+        :param queries: n queries.
+        :param langs: their languages, which change nothing: the index's analyzer serves them.
+        :param k: most documents per query, ties at the cut aside.
+        :return: documents and scores, best first; at least k columns only if some query found as many.
+        :raises ModelError: if the index is closed, or Java fails.
+        """
+        jvm.start()
+        if index is not None and index.searcher is None:
+            raise ModelError("pyserini: the index is closed")
+        found = [_EMPTY if index is None else _search(index, query, k) for query in queries]
+        width = max([1, *(len(documents) for documents, _ in found)])
+        hits = Hits(np.full((len(queries), width), -1), np.full((len(queries), width), -np.inf, np.float32))
+        for row, (documents, scores) in enumerate(found):
+            hits.documents[row, : len(documents)] = documents
+            hits.scores[row, : len(scores)] = scores
+        return hits
+
+
+_EMPTY = (np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def _search(index: Index, text: str, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ask for more and more documents until the tie with the k-th ends."""
+    with jvm.java_errors(f"pyserini: searching '{text[:80]}'"):
+        query = _queries().buildQuery(FIELD, _analyzer(index.choice.java), _prepared(index.choice, text))
+        wanted = min(k + MARGIN, index.size)
+        while True:
+            documents, scores = _unpack(index.searcher.search(query, wanted))
+            if len(documents) <= k:
+                return documents, scores
+            if len(documents) < wanted or wanted == index.size or scores[-1] < scores[k - 1]:
+                kept = scores >= scores[k - 1]
+                return documents[kept], scores[kept]
+            wanted = min(4 * wanted, index.size)
+
+
+def _unpack(top: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return hits as arrays: one call writes them all as JSON, where two calls per hit would take five times as long."""
+    text = _writer().writeValueAsString(top).replace("[", "").replace("]", "")
+    if not text:
+        return _EMPTY
+    pairs = np.fromstring(text, sep=",").reshape(-1, 2)
+    return pairs[:, 0].astype(np.int64), pairs[:, 1].astype(np.float32)
+
+
+@cache
+def _writer() -> Any:
+    """Return a JSON writer that shows TopDocs as [[[doc, score], …]]."""
+    jackson = "com.fasterxml.jackson"
+    writer = jvm.java_class(f"{jackson}.databind.ObjectMapper")()
+    writer.configure(jvm.java_class(f"{jackson}.databind.MapperFeature").SORT_PROPERTIES_ALPHABETICALLY, True)
+    shape = jvm.java_class(f"{jackson}.annotation.JsonFormat$Shape").ARRAY
+    loader = jvm.java_class("java.lang.ClassLoader").getSystemClassLoader()
+    for name, left_out in (("TopDocs", "totalHits"), ("ScoreDoc", "shardIndex")):
+        names = jvm.java_class("java.util.HashSet")()
+        names.add(left_out)
+        shown = writer.configOverride(loader.loadClass(f"org.apache.lucene.search.{name}"))
+        shown.setFormat(jvm.java_class(f"{jackson}.annotation.JsonFormat$Value").forShape(shape))
+        shown.setIgnorals(jvm.java_class(f"{jackson}.annotation.JsonIgnoreProperties$Value").forIgnoredProperties(names))
+    return writer
+
+
+@cache
+def _queries() -> Any:
+    """Return Anserini's bag of words; a query may be as long as a document."""
+    _lucene("search.IndexSearcher").setMaxClauseCount(MAX_CLAUSES)
+    return jvm.java_class("io.anserini.search.query.BagOfWordsQueryGenerator")()
+
+
+@cache
+def _analyzer(name: str) -> Any:
+    return _lucene(f"analysis.{name}")()
+
+
+def _document() -> tuple[Any, Any]:
+    """Return a document and its one field, whose text is set again for each: term frequencies, no positions, nothing stored."""
+    kind = _lucene("document.FieldType")()
+    kind.setTokenized(True)
+    kind.setIndexOptions(_lucene("index.IndexOptions").DOCS_AND_FREQS)
+    kind.freeze()
+    signature = "(Ljava/lang/String;Ljava/lang/CharSequence;Lorg/apache/lucene/index/IndexableFieldType;)V"
+    field = _lucene("document.Field")(FIELD, "", kind, signature=signature)
+    document = _lucene("document.Document")()
+    document.add(field)
+    return document, field
+
+
+def _directory(folder: str) -> Any:
+    return _lucene("store.FSDirectory").open(jvm.java_class("java.io.File")(folder).toPath())
+
+
+def _prepared(choice: Choice, text: str) -> str:
+    return jvm.java_text(" ".join(choice.tokens(text)) if choice.tokens else text)
+
+
+def _lucene(name: str) -> Any:
+    return jvm.java_class(f"org.apache.lucene.{name}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

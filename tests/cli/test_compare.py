@@ -1,0 +1,119 @@
+"""The command: what it prints in each format, and its exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from rich.cells import cell_len
+
+from mimo_eval.benchmark import Benchmark, Task
+from mimo_eval.cli.main import cli
+from mimo_eval.errors import ConfigError, DataError
+from mimo_eval.evaluation import run
+from mimo_eval.models.hashing import HashingEncoder
+
+WORDS = ["ash", "birch", "cedar", "elm", "fir", "hazel", "larch", "maple", "oak", "pine", "rowan", "willow"]
+MIXES = ("parallel", "monolingual", "partition")
+
+
+class HalfGerman:
+    """The hashing model behind a wrapper that loses half of every German text."""
+
+    name = "half-german"
+
+    def encode(self, texts, *, role, lang):
+        return HashingEncoder(dim=64).encode([t[len(t) // 2 :] if lang == "de" else t for t in texts], role=role, lang=lang)
+
+
+@pytest.fixture
+def results(tmp_path, folders):
+    """Write two results on a small collection with markup in its texts, and return their folders."""
+    documents = {lang: {w: f"{w} {w} stands in a {lang} wood" for w in WORDS} for lang in ("en", "de")}
+    queries = {lang: {w: f"{w} or [bold]what[/bold] tree" for w in WORDS} for lang in ("en", "de")}
+    folder = folders(tmp_path / "trees", documents, queries, {w: {w: 1} for w in WORDS})
+    task = Task(collection=str(folder), mixes=MIXES, main="RR@10")
+    benchmark = Benchmark(name="trees", tasks=(task,), measures=("RR@10", "Success@1", "LPR"), depth=20)
+    return [str(run(m, benchmark, output=tmp_path / "out").folder) for m in (HashingEncoder(dim=64), HalfGerman())]
+
+
+def invoke(*arguments: str):
+    return CliRunner().invoke(cli, ["compare", *arguments])
+
+
+def test_the_table_fits_and_says_which_is_better(results):
+    outcome = invoke(*results)
+    assert outcome.exit_code == 0, outcome.output
+    lines = outcome.output.splitlines()
+    assert max(cell_len(line) for line in lines if not line.startswith("   ")) <= 100  # paths are never broken
+    assert lines[0] == "A  hashing  (baseline)"
+    assert "RR@10 (higher is better), B − A; 12 questions" in lines
+    assert "LPR (neither more nor less is better), B − A; 12 questions" in lines
+    assert "RR@10 (higher is better), B − A, by query language" in lines
+    monolingual = next(line for line in lines if line.startswith(" multi-monolingual"))
+    assert " A " in monolingual
+    assert "B loses most to A" in outcome.output
+    assert "[bold]what[/bold]" in outcome.output
+    assert "after Holm over the 12 comparisons" in " ".join(outcome.output.split())
+
+
+def test_json_holds_everything(results):
+    content = json.loads(invoke(*results, "--format", "json", "--by", "pool", "--seed", "3").stdout)
+    assert content["family"] == len(content["differences"]) == 12
+    assert (content["seed"], content["level"], content["permutations"], content["benchmark"]) == (3, 0.95, 10_000, "trees")
+    assert {m["mix"] for m in content["moved"]} == set(MIXES)
+    assert all(m["text"].endswith("tree") for m in content["moved"])
+    assert {"low", "high", "p", "p_holm", "effect", "stars", "better", "excluded"} <= set(content["differences"][0])
+
+
+def test_csv_has_a_row_per_comparison(results):
+    outcome = invoke(*results, "--format", "csv", "--measures", "Success@1", "--by", "setting")
+    frame = pd.read_csv(io.StringIO(outcome.stdout))
+    assert frame["setting"].tolist() == ["mlir", "multi-monolingual", "partition"]
+    assert set(frame["measure"]) == {"Success@1"}
+
+
+def test_markdown_is_a_table(results):
+    lines = invoke(*results, *results[:1], "--format", "markdown", "--all-pairs", "--by", "setting").stdout.splitlines()
+    assert lines[0].startswith("| pair | setting | of | measure |")
+    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+    assert len(lines) == 2 + 3 * 4  # three pairs; RR@10 in three settings and LPR in one
+
+
+def test_one_setting_shows_intervals_by_language(results):
+    outcome = invoke(*results, "--measures", "LPR", "--moved", "0")
+    assert "LPR (neither more nor less is better), B − A, by query language; 12 questions" in outcome.output
+    assert "Queries on which" not in outcome.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [(["--measures", "nDGC@10"], ConfigError), (["--measures", "P@3"], DataError)],
+    ids=["unknown", "absent"],
+)
+def test_mistakes_are_errors_of_the_tree(results, arguments, kind):
+    assert isinstance(invoke(*results, *arguments).exception, kind)
+
+
+@pytest.mark.parametrize("arguments", [["--level", "1"], ["--permutations", "0"], ["--by", "query"], ["--moved", "-1"]])
+def test_options_out_of_range_are_usage_errors(results, arguments):
+    assert invoke(*results, *arguments).exit_code == 2
+
+
+def test_exit_codes(results, tmp_path):
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "mimo_eval.cli.main", "compare", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    good = call(*results, "--by", "setting", "--permutations", "100")
+    assert (good.returncode, good.stderr) == (0, "")
+    missing = call(results[0], str(tmp_path / "nothing"))
+    assert missing.returncode == 3
+    assert missing.stderr.startswith("error: ")
+    assert "Traceback" not in missing.stderr
+    assert call(results[0]).returncode == 2

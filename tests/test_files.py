@@ -1,0 +1,196 @@
+"""Files: untrusted text line by line, atomic writes, hashes."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import tracemalloc
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mimo_eval import files
+from mimo_eval.errors import CacheError, DataError
+from mimo_eval.files import MultisetHash, atomic_write, cache_dir, digest, open_binary, read_json, read_lines, write_json
+
+
+@pytest.fixture
+def write(tmp_path):
+    def put(data: bytes, name: str = "f"):
+        (tmp_path / name).write_bytes(data)
+        return tmp_path / name
+
+    return put
+
+
+def test_lines_are_decoded_and_numbered_and_empty_ones_left_out(write):
+    assert [tuple(line) for line in read_lines(write("a\n\n  \né\n終".encode()))] == [
+        (1, "a", None),
+        (4, "é", None),
+        (5, "終", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\xef\xbb\xbfa\nb", [("a", "bom"), ("b", None)]),
+        (b"\xef\xbb\xbfa\r\nb\r\n", [("a", "bom"), ("b", "crlf")]),
+        (b"a\n\xef\xbb\xbfb\n", [("a", None), ("\ufeffb", None)]),
+        (b"a\rb\n", [("a\rb", None)]),
+        (b"a\0b\n", [("a\0b", "nul")]),
+        (b"a\xffb\n", [("a\ufffdb", "utf8")]),
+        ("a\u2028b\u0085c\n".encode(), [("a\u2028b\u0085c", None)]),
+        (b"\xed\xa0\xbd\n", [("\ufffd\ufffd\ufffd", "utf8")]),
+        (b"", []),
+    ],
+)
+def test_what_is_odd_about_the_bytes_is_said(write, data, expected):
+    assert [(line.text, line.problem) for line in read_lines(write(data))] == expected
+
+
+def pack(name, data):
+    return gzip.compress(data) if name.endswith("gz") else zstandard.ZstdCompressor().compress(data)
+
+
+@pytest.mark.parametrize("name", ["f.gz", "f.zst", "f.zstd"])
+def test_packed_files_are_read_in_any_number_of_pieces(write, name):
+    data = os.urandom(300_000).hex().encode() + b"\n"
+    path = write(pack(name, data) + pack(name, b"end\n"), name)
+    with open_binary(path) as stream:
+        assert stream.read() == data + b"end\n"
+    assert next(read_lines(path)).text == data.decode().strip()
+    assert list(read_lines(write(pack(name, b""), name))) == []
+
+
+@pytest.mark.parametrize("name", ["f.gz", "f.zst"])
+@pytest.mark.parametrize("keep", [0.01, 0.5, 0.99, -4, -1])
+def test_a_cut_file_is_never_taken_for_a_whole_one(write, name, keep):
+    packed = pack(name, os.urandom(300_000).hex().encode())
+    path = write(packed[: int(len(packed) * keep) if keep > 0 else keep], name)
+    with pytest.raises(DataError, match=rf"{name}: truncated or damaged .{name[2:]} file .*; fetch it again"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize("name", ["f.gz", "f.zst"])
+def test_a_damaged_file_is_refused(write, name):
+    packed = bytearray(pack(name, b"some text that is long enough\n" * 50))
+    path = write(b"plain text, in truth", name)
+    with pytest.raises(DataError, match="truncated or damaged"):
+        list(read_lines(path))
+    packed[:3] = b"\0\0\0"
+    with pytest.raises(DataError, match="truncated or damaged"):
+        list(read_lines(write(bytes(packed), name)))
+
+
+def test_missing_files_and_folders_are_errors(tmp_path):
+    with pytest.raises(DataError, match="absent: no such file"):
+        list(read_lines(tmp_path / "absent"))
+    with pytest.raises(DataError, match="cannot be read"):
+        list(read_lines(tmp_path))
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path):
+    path = tmp_path / "bomb.gz"
+    with gzip.open(path, "wb", 1) as out:
+        for _ in range(64):
+            out.write(b"x" * 2**20)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"bomb\.gz:1: line longer than 8 MiB"):
+        list(read_lines(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 * 2**20
+    longest = b"x" * (files.MAX_LINE - 1) + b"\n"
+    path = tmp_path / "long"
+    path.write_bytes(longest)
+    assert len(next(read_lines(path)).text) == files.MAX_LINE - 1
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"a":\n}', "f:2: not JSON"),
+        (b"\xff", "not UTF-8 at byte 0"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 5000, "not JSON"),
+        (b"", "f:1: not JSON"),
+    ],
+)
+def test_json_that_cannot_be_read_is_named(write, data, message):
+    with pytest.raises(DataError, match=message):
+        read_json(write(data))
+
+
+def test_json_is_read_as_it_was_written(tmp_path):
+    content = {"b": [1, "é", None], "a": 0.1}
+    write_json(tmp_path / "new" / "x.json", content)
+    assert read_json(tmp_path / "new" / "x.json") == content
+    assert (tmp_path / "new" / "x.json").read_text("utf-8").startswith('{\n "a": 0.1,\n "b"')
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "new" / "x.json", float("nan"))
+    assert read_json(tmp_path / "new" / "x.json") == content
+
+
+@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_a_broken_off_write_leaves_the_old_file_and_nothing_else(write, tmp_path, error):
+    path = write(b"old")
+    expected = CacheError if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected), atomic_write(path) as out:
+        out.write(b"new, but")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["f"]
+
+
+def test_a_written_file_has_the_usual_rights(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with atomic_write(tmp_path / "x", "w") as out:
+            out.write("é")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o644
+    assert (tmp_path / "x").read_bytes() == "é".encode()
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_remedy(write):
+    path = write(b"") / "below" / "x"
+    with pytest.raises(CacheError, match=r"x: cannot be written .*free space or choose another folder"), atomic_write(path):
+        pass
+
+
+@given(st.lists(st.text(max_size=5), max_size=4), st.lists(st.text(max_size=5), max_size=4))
+def test_no_two_sequences_of_texts_share_a_digest(one, two):
+    assert (digest(*one) == digest(*two)) == (one == two)
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3)), max_size=6), st.randoms())
+def test_the_hash_of_a_multiset_forgets_order_but_not_number(records, shuffle):
+    def of(rows):
+        hasher = MultisetHash()
+        for row in rows:
+            hasher.add(row)
+        return hasher.hexdigest()
+
+    assert of(shuffle.sample(records, len(records))) == of(records)
+    assert len(of(records)) == 64
+    if records:
+        assert of([*records, records[0]]) != of(records) != of(records[1:])
+
+
+def test_fields_do_not_run_into_each_other():
+    one, two = MultisetHash(), MultisetHash()
+    one.add(("ab", "c"))
+    two.add(("a", "bc"))
+    assert one.hexdigest() != two.hexdigest()
+
+
+def test_the_cache_lies_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("MIMO_EVAL_CACHE", str(tmp_path / "here"))
+    assert cache_dir() == tmp_path / "here"
+    monkeypatch.delenv("MIMO_EVAL_CACHE")
+    assert cache_dir().name == "mimo-eval"

@@ -1,0 +1,73 @@
+"""Language codes: every spelling to one short form."""
+
+from __future__ import annotations
+
+import pytest
+
+from mimo_eval.errors import DataError
+from mimo_eval.languages import mteb_code, normalise, parse_languages, script
+
+
+@pytest.mark.parametrize(
+    ("code", "short"),
+    [
+        ("de", "de"),
+        ("DE", "de"),
+        (" de ", "de"),
+        ("deu", "de"),
+        ("ger", "de"),
+        ("deu_Latn", "de"),
+        ("deu-Latn", "de"),
+        ("de-AT", "de"),
+        ("cmn_Hans", "zh"),
+        ("zho", "zh"),
+        ("zh-cn", "zh"),
+        ("zh-Hant", "zh-Hant"),
+        ("yue", "yue"),
+        ("arb", "ar"),
+        ("acm", "acm"),
+        ("swh", "sw"),
+        ("pes", "fa"),
+        ("iw", "he"),
+        ("in", "id"),
+        ("jp", "ja"),
+        ("dt", "nl"),
+        ("sr", "sr"),
+        ("sr-Cyrl", "sr"),
+        ("sr-Latn", "sr-Latn"),
+        ("srp_Latn", "sr-Latn"),
+        ("English", "en"),
+    ],
+)
+def test_spellings_of_a_language_become_one(code, short):
+    assert normalise(code) == short
+    assert normalise(short) == short
+
+
+@pytest.mark.parametrize("code", ["", " ", "xx", "und", "123", "train", "de\0", "deutsch!", "-", "_", "\ud800", "a" * 1000])
+def test_what_is_no_language_is_refused_with_an_example(code):
+    with pytest.raises(DataError, match="use BCP 47 such as 'de'"):
+        normalise(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "mteb", "written"),
+    [("de", "deu-Latn", "Latn"), ("ru", "rus-Cyrl", "Cyrl"), ("sr-Latn", "srp-Latn", "Latn"), ("ja", "jpn-Jpan", "Jpan")],
+)
+def test_mtebs_form_has_three_letters_and_a_script(code, mteb, written):
+    assert mteb_code(code) == mteb
+    assert script(code) == written
+    assert normalise(mteb) == code
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [(None, None), ("", None), ("en,de", ("en", "de")), ("deu, en ,de,,", ("de", "en")), ("zh", ("zh",)), (" , ", None)],
+)
+def test_lists_typed_by_users_keep_their_order(text, expected):
+    assert parse_languages(text) == expected
+
+
+def test_an_unknown_code_in_a_list_is_named():
+    with pytest.raises(DataError, match="'xx'"):
+        parse_languages("en,xx")
