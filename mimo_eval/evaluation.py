@@ -236,9 +236,20 @@ def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed:
             dropped=pool.dropped,
             judged=len(pool.judged_query),
             scores=by_language,
+            composition=_composition(ranking) if len(pool.documents) > 1 else {},
         ),
         left_out,
     )
+
+
+def _composition(ranking: Ranking) -> dict[str, dict[str, float]]:
+    """Return mean shares of document languages in the first 10 results, per query language."""
+    found = measures.composition(ranking, 10)
+    return {
+        lang: {other: round(float(share), 9) for other, share in zip(found.languages, row, strict=True) if share > 0}
+        for lang, row, count in zip(found.languages, found.share, found.queries, strict=True)
+        if count
+    }
 
 
 def _query_frame(

@@ -35,6 +35,8 @@ class PoolScores(BaseModel):
     """Judgements that name a query and a document of this corpus."""
     scores: dict[str, dict[str, float | None]]
     """Query language to measure to mean over its queries; null where no query has a value."""
+    composition: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Query language to document language to mean share of the first 10 results; empty for a corpus in one language."""
 
 
 class SettingScores(BaseModel):
@@ -83,6 +85,8 @@ class Result(BaseModel):
     """Per collection: licence, provenance, revision (content hash), counts, warnings met while reading."""
     settings: list[SettingScores]
     """The scores."""
+    geometry: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Collection to diagnostics of its documents' vectors, from `mimo-eval analyze`; empty until then."""
     encoded: dict[str, int]
     """Texts encoded in this run, and vectors read from the store."""
     search: str
@@ -131,6 +135,16 @@ def write_result(folder: Path, result: Result, queries: pd.DataFrame) -> Path:
     """
     with atomic_write(folder / QUERIES) as stream:
         queries.to_parquet(stream, index=False, compression="zstd")
+    return write_json_result(folder, result)
+
+
+def write_json_result(folder: Path, result: Result) -> Path:
+    """Write the JSON file of a result alone.
+
+    :param folder: its folder.
+    :param result: the result.
+    :return: path of the file.
+    """
     with atomic_write(folder / FILE, "w") as stream:
         json.dump(result.model_dump(mode="json"), stream, ensure_ascii=False, indent=1, allow_nan=False)
         stream.write("\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import xxhash
 
 from mimo_eval.collections import Collection, Texts
 from mimo_eval.embeddings import VectorStore
@@ -156,7 +157,9 @@ class PoolTexts:
     """What a combination may look at: the texts and languages of one corpus."""
 
     def __init__(self, collection: Collection, pool: Pool) -> None:
-        self.collection, self.pool, self.revision = collection, pool, collection.revision
+        self.collection, self.pool = collection, pool
+        order = np.ascontiguousarray(collection.documents.id_order)  # equal revisions may have their rows in another order
+        self.revision = f"{collection.revision}-{xxhash.xxh3_128_hexdigest(order.data)}"
 
     def queries(self) -> list[str]:
         """Return the texts of the queries."""

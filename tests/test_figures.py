@@ -28,7 +28,7 @@ from mimo_eval.figures import (
     lettering,
     score_matrix,
 )
-from mimo_eval.figures.canvas import mark, sheet
+from mimo_eval.figures.canvas import ink, mark, sheet
 from mimo_eval.figures.lettering import clean, families, legible
 from mimo_eval.figures.names import with_name
 from mimo_eval.figures.placement import Label, place
@@ -255,6 +255,11 @@ def test_marks_of_neighbours_differ_in_colour_and_marker() -> None:
     marks = [mark(number) for number in range(56)]
     assert len(set(marks)) == 56
     assert all(a.colour != b.colour and a.marker != b.marker for a, b in itertools.pairwise(marks))
+
+
+def test_text_contrasts_with_its_ground() -> None:
+    """The grey at which black and white contrast alike is 118 of 255."""
+    assert [ink((grey / 255,) * 3) for grey in (0, 117, 118, 255)] == ["white", "white", "black", "black"]
 
 
 def test_empty_cells_and_numbers_in_cells(tmp_path: Path) -> None:

@@ -34,12 +34,16 @@ TEXT = 150
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RESULT RESULT...")
 @click.option("--measures", metavar="MEASURES", help="Such as 'nDCG@10 R@100'; by default the main measure, and LPR.")
-@click.option("--by", type=click.Choice(["setting", "language", "pool"]), default="language", show_default=True)
+@click.option(
+    "--by", type=click.Choice(["setting", "language", "pool"]), default="language", show_default=True, help="Down to."
+)
 @click.option("--level", type=click.FloatRange(0, 1, True, True), default=0.95, show_default=True, help="Of the intervals.")
-@click.option("--permutations", type=click.IntRange(1, 10_000_000), default=10_000, show_default=True)
+@click.option("--permutations", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="And resamples.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of permutations and bootstrap.")
 @click.option("--all-pairs", is_flag=True, help="Compare all with all, not only with the first.")
-@click.option("--moved", type=click.IntRange(0), default=10, show_default=True, help="Queries to show, each way.")
+@click.option(
+    "--moved", type=click.IntRange(0), default=10, show_default=True, help="Queries to show that gained or lost most."
+)
 @click.option("--format", "layout", type=click.Choice(["table", "json", "csv", "markdown"]), default="table")
 @data_option
 def command(
@@ -259,7 +263,7 @@ def _print_footer(report: Report, console: Console) -> None:
         f"{report.permutations:,} permutations, seed {report.seed}. Questions (groups) are exchanged and drawn as a whole, "
         "with all their translations. Intervals are not adjusted."
     ]
-    if least >= 0.001:
+    if least >= 0.001 and report.family <= 1000:
         enough = 1000 * report.family
         lines.append(f"So many comparisons cannot have p below {least:.2g} here; for three stars: --permutations {enough}")
     lines += [

@@ -15,6 +15,7 @@ from mimo_eval.errors import MimoEvalError
 COMMANDS = {
     "run": "Evaluate models and print their scores.",
     "compare": "Say whether one result is better than another, and where.",
+    "analyze": "Print and draw the geometry behind the scores.",
     "benchmarks": "List the benchmarks, or show one.",
     "models": "List the models that need no download, and those of plugins.",
     "measures": "List what is measured, or show one measure whole.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 from ir_measures import parse_measure
@@ -12,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mimo_eval.measures import Direction, LanguageMeasure
 from mimo_eval.results import Result, SettingScores
@@ -118,6 +120,39 @@ def _footnote(result: Result) -> str:
     texts = f"{result.encoded['encoded']:,} texts encoded, {result.encoded['read']:,} read from the store"
     revisions = ", ".join(f"{c['name']}@{c['revision'][:12]}" for c in result.collections)
     return f"{result.model['name']}: {seconds:.1f} s, {texts}, search by {result.search}, data {revisions}"
+
+
+def geometry(results: Sequence[Result]) -> Iterator[Table | Text]:
+    """Yield a table of diagnostics per collection, one column per model, with standard errors, and what is missing.
+
+    :param results: one per model, with `geometry`.
+    """
+    from mimo_eval.geometry import DIAGNOSTICS
+
+    for collection in dict.fromkeys(name for result in results for name in result.geometry):
+        table = Table(title=f"{collection} · geometry of the documents' vectors", box=box.SIMPLE_HEAD, title_justify="left")
+        table.add_column("diagnostic", no_wrap=True)
+        table.add_column("better")
+        for result in results:
+            table.add_column(escape(result.model["name"]), justify="right")
+        found = [result.geometry.get(collection, {}) for result in results]
+        for name in DIAGNOSTICS.names():
+            direction = DIAGNOSTICS.get(name).direction
+            table.add_row(name, str(getattr(direction, "value", direction)), *(_diagnostic(f, name) for f in found))
+        yield table
+        for result, content in zip(results, found, strict=True):
+            entries = content.get("diagnostics", {})
+            reasons = [entry["reason"] for entry in entries.values() if entry.get("reason")]
+            for reason in [content["reason"]] if "reason" in content else reasons:
+                yield Text(f"{result.model['name']}: {reason}", style="dim")
+
+
+def _diagnostic(found: dict[str, Any], name: str) -> str:
+    entry = found.get("diagnostics", {}).get(name, {})
+    if entry.get("value") is None:
+        return "–"
+    error = f" ± {entry['standard_error']:.3f}" if entry.get("standard_error") is not None else ""
+    return f"{entry['value']:.3f}{error}"
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:

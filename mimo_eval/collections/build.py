@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import shutil
-import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xxhash
 
 from mimo_eval import __version__, languages
-from mimo_eval.collections.collection import Collection
+from mimo_eval.collections.collection import Collection, Texts
+from mimo_eval.collections.kept import META, kept
 from mimo_eval.collections.records import Judgement, Problems, Source, Text, namespaced
-from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import MultisetHash, cache_dir, digest, write_json
+from mimo_eval.errors import DataError
+from mimo_eval.files import MultisetHash, cache_dir, digest, read_json, write_json
 
-logger = logging.getLogger(__name__)
 FORMAT = "2"
 BATCH = 10_000
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -38,54 +35,78 @@ def build(source: Source, key: str, problems: Problems | None = None) -> Collect
     :raises DataError: if the texts have errors; the message counts each kind and names the first places.
     :raises CacheError: if the cache folder cannot be written.
     """
-    name = re.sub(r"[^\w.-]+", "_", source.info.name)[:60].lstrip(".") or "collection"
-    folder = cache_dir() / "collections" / f"{name}-{digest(FORMAT, __version__, key, *_stamps(source))[:16]}"
-    if problems is None and (known := _known(folder)):
-        return known
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".build-"))
-    except OSError as error:
-        raise CacheError(f"{folder.parent}: cannot be written ({error.strerror}); set MIMO_EVAL_CACHE") from error
-    try:
-        _write(source, temporary, Problems() if problems is None else problems)
-        _move(temporary, folder)
-    except OSError as error:
-        reason = error.strerror or error
-        raise CacheError(f"{folder}: cannot be written ({reason}); free space or set MIMO_EVAL_CACHE") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return Collection.open(folder)
+    fresh = Problems() if problems is None else problems
+    folder = _folder(source.info.name, key, source.files())
+    return kept(folder, Collection.open, lambda temporary: _write(source, temporary, fresh), again=problems is not None)
 
 
-def _known(folder: Path) -> Collection | None:
-    """Return what was built before, or None if there is nothing or it is damaged."""
-    if not (folder / "collection.json").exists():
-        return None
-    try:
-        return Collection.open(folder)
-    except DataError as error:
-        logger.warning("%s; it is built again", error)
-        return None
+class LooseTexts(NamedTuple):
+    """Texts that belong to no collection: no queries, no judgements."""
+
+    texts: Texts
+    revision: str
+    """Hash of their content."""
+
+    @classmethod
+    def open(cls, folder: Path) -> LooseTexts:
+        """Open texts that were built before.
+
+        :param folder: as `build_texts` wrote it.
+        :return: the texts, memory-mapped.
+        :raises DataError: if the folder is not complete.
+        """
+        from datasets import Dataset
+
+        try:
+            meta = read_json(folder / META)
+            texts = Texts(Dataset.from_file(str(folder / "texts.arrow")), meta["shards"])
+            if len(texts) != meta["rows"]:
+                raise ValueError(f"{len(texts)} rows instead of {meta['rows']}")
+            return cls(texts, meta["revision"])
+        except (KeyError, TypeError, ValueError, OSError) as error:  # Arrow's errors are ValueErrors
+            raise DataError(f"{folder}: not complete ({error}); remove the folder, it is built again") from error
 
 
-def _move(temporary: Path, folder: Path) -> None:
-    """Put a finished collection in its place, unless another process was faster; then its content is the same."""
-    if _known(folder):
-        return
-    if folder.exists():  # damaged
-        trash = temporary.with_name(f"{temporary.name}-old")
-        folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not _known(folder):
-            raise
+def build_texts(name: str, files: list[Path], read: Callable[[Problems], Iterable[Text]]) -> LooseTexts:
+    """Read texts, check them as those of a collection, and keep them as an Arrow file; a group may come several times.
+
+    :param name: their name, for messages and the cache.
+    :param files: the files that are read; unchanged ones are not read a second time.
+    :param read: yields the texts, with ids, and notes problems.
+    :return: the texts, memory-mapped.
+    :raises DataError: if the texts have errors; the message counts each kind and names the first places.
+    :raises CacheError: if the cache folder cannot be written.
+    """
+
+    def write(folder: Path) -> None:
+        problems = Problems()
+        side = _Side(read, folder / "texts.arrow", problems, named=False, titled=True, slotted=False)
+        if not len(side.ids):
+            problems.add("no texts", ", ".join(map(str, files)) or name)
+        problems.refuse(name)
+        content = side.content.hexdigest()
+        write_json(folder / META, {"revision": content, "shards": side.shards(), "rows": len(side.ids)})
+
+    return kept(_folder(name, "texts", files), LooseTexts.open, write)
 
 
-def _stamps(source: Source) -> Iterator[str]:
-    for path in source.files():
+def origin(texts: Texts) -> tuple[str, str]:
+    """Return name and revision of the collection that texts belong to; empty for texts of none."""
+    for file in texts.dataset.cache_files:
+        path = Path(file["filename"]).with_name(META)
+        if path.is_file() and "info" in (meta := read_json(path)):
+            return str(meta["info"]["name"]), str(meta["revision"])
+    return "", ""
+
+
+def _folder(name: str, key: str, files: list[Path]) -> Path:
+    """Return the folder of the cache for some files' content."""
+    clean = re.sub(r"[^\w.-]+", "_", name)[:60].lstrip(".") or "collection"
+    return cache_dir() / "collections" / f"{clean}-{digest(FORMAT, __version__, key, *_stamps(files))[:16]}"
+
+
+def _stamps(files: list[Path]) -> Iterator[str]:
+    for path in files:
         try:
             stat = path.stat()
         except OSError as error:
@@ -107,7 +128,7 @@ def _write(source: Source, folder: Path, problems: Problems) -> None:
         content.add((row.query_group, row.doc_group, str(row.relevance)))
     qrels.to_parquet(folder / "qrels.parquet", index=False)
     write_json(
-        folder / "collection.json",
+        folder / META,
         {
             "info": asdict(source.info),
             "revision": (digest(documents.content.hexdigest(), queries.content.hexdigest(), content.hexdigest()) * 2)[:64],
@@ -122,7 +143,13 @@ class _Side:
     """Documents or queries on their way to disk: what must be remembered of each is 24 bytes."""
 
     def __init__(
-        self, read: Callable[[Problems], Iterable[Text]], path: Path, problems: Problems, named: bool, titled: bool
+        self,
+        read: Callable[[Problems], Iterable[Text]],
+        path: Path,
+        problems: Problems,
+        named: bool,
+        titled: bool,
+        slotted: bool = True,
     ) -> None:
         self.read, self.path, self.problems, self.titled = read, path, problems, titled
         self.ids, self.names, self.slots = array("Q"), array("Q"), array("Q")
@@ -130,7 +157,9 @@ class _Side:
         self._shards: dict[str, Any] = {}
         self._write()
         # where judgements name ids as they stand in the source, these must be unique without the language before them too
-        repeats = _repeated(self.names) | (_repeated(self.ids) if named else set()) | _repeated(self.slots)
+        repeats = _repeated(self.names) | (_repeated(self.ids) if named else set())
+        if slotted:  # a group has one text per language
+            repeats |= _repeated(self.slots)
         if repeats:
             self._refuse_repeats(repeats, named)
 

@@ -139,11 +139,12 @@ def distinct(names: Iterable[str], what: str) -> list[str]:
     return listed
 
 
-def luminance(colour: Sequence[float]) -> float:
-    """Return how bright a colour is to the eye.
+def ink(ground: Sequence[float]) -> str:
+    """Return the colour of text that can be read best on a ground.
 
-    :param colour: red, green and blue in [0, 1].
-    :return: the relative luminance, in [0, 1].
+    :param ground: red, green and blue in [0, 1].
+    :return: `black` or `white`, whichever contrasts more by WCAG's definition.
     """
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in ground[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "white"

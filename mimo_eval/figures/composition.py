@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.errors import DataError, require
-from mimo_eval.figures.canvas import AREAS, Files, distinct, drawing, luminance, numbers, sheet, write
+from mimo_eval.figures.canvas import AREAS, Files, distinct, drawing, ink, numbers, sheet, write
 from mimo_eval.figures.lettering import legible
 from mimo_eval.figures.names import with_name
 
@@ -115,8 +115,7 @@ def _style(number: int) -> dict[str, Any]:
 
 def _write_code(axes: Any, x: float, row: int, text: str, ground: tuple[float, ...]) -> None:
     box = {"facecolor": ground, "edgecolor": "none", "pad": 0.6}
-    colour = "black" if luminance(ground) > 0.18 else "white"
-    axes.text(x, row, text, ha="center", va="center", size=7, color=colour, bbox=box, zorder=4)
+    axes.text(x, row, text, ha="center", va="center", size=7, color=ink(ground), bbox=box, zorder=4)
 
 
 def _colour(number: int) -> tuple[float, ...]:

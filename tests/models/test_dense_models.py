@@ -15,9 +15,10 @@ import pytest
 from hub import Hub
 
 from mimo_eval.errors import ConfigError, MissingExtraError, ModelError
-from mimo_eval.models.dense import SentenceTransformerEncoder, hash_folder
+from mimo_eval.models.dense import SentenceTransformerEncoder
 from mimo_eval.models.loading import ModelOptions, load_model
 from mimo_eval.models.protocols import Encoder
+from mimo_eval.models.sources import hash_folder
 
 TEXTS = ["abc def", "fed cba abc abc", "g"]
 Bert = Callable[..., Path]

@@ -1,0 +1,78 @@
+"""`mimo-eval analyze`: the geometry behind the scores, printed and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mimo_eval.cli.options import data_option, languages_option, model_options
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name or YAML file.")
+@languages_option
+@data_option
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("figures"), show_default=True)
+@click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
+@click.option(
+    "--checkpoints", multiple=True, metavar="A,B,C", help="Models that are checkpoints of one training run, in order."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of what is sampled.")
+@click.option("--sample", type=click.IntRange(min=100), default=4096, show_default=True, help="Rows that are sampled.")
+@click.option("--format", "layout", type=click.Choice(["table", "json"]), default="table")
+@model_options
+def command(
+    models: tuple[str, ...],
+    benchmark: str,
+    languages: str | None,
+    data: Path | None,
+    output: Path,
+    results: Path,
+    checkpoints: tuple[str, ...],
+    seed: int,
+    sample: int,
+    layout: str,
+    **options: Any,
+) -> None:
+    """Print the geometry of MODELS' vectors on a benchmark, write it into their results, and draw figures to --output."""
+    import json
+
+    from mimo_eval import languages as codes
+    from mimo_eval.analysis import analyse, draw
+    from mimo_eval.benchmark import load_benchmark
+    from mimo_eval.cli import tables
+    from mimo_eval.cli.console import stdout
+    from mimo_eval.cli.progress import Bars
+    from mimo_eval.errors import require
+    from mimo_eval.evaluation import changed
+    from mimo_eval.models.loading import ModelOptions
+
+    require("matplotlib", "report")
+    require("sklearn", "report")
+    chosen = changed(load_benchmark(benchmark), languages=codes.parse_languages(languages))
+    analysed = [
+        analyse(
+            model,
+            chosen,
+            data=data,
+            output=results,
+            options=ModelOptions(**options),
+            progress=Bars(model),
+            seed=seed,
+            sample=sample,
+        )
+        for model in models
+    ]
+    found = [outcome.result for outcome, _ in analysed]
+    runs = [line.split(",") for line in checkpoints]
+    files = draw(found, [vectors for _, vectors in analysed], output, checkpoints=runs, seed=seed)
+    if layout == "json":
+        click.echo(json.dumps({result.model["name"]: result.geometry for result in found}, ensure_ascii=False, indent=1))
+    else:
+        console = stdout()
+        for table in tables.geometry(found):
+            console.print(table)
+    click.echo(f"{2 * len(files)} figures in {output}", err=True)

@@ -1,0 +1,179 @@
+"""Stored vectors as a debiasing changes them, tile by tile, and a scorer for changes that depend on the query's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from mimo_eval.collections.collection import Texts
+from mimo_eval.embeddings import TILE_ROWS, VectorStore
+from mimo_eval.errors import ModelError
+from mimo_eval.search.dense import DenseScorer
+
+Change = Callable[[np.ndarray, str], np.ndarray]
+"""((n, d) float64, language) to (n, d) float64. A row's result must not depend on the rows beside it, to the last bit."""
+BLOCK = 4096
+NOTHING = 1e-6
+"""Share of a vector's length below which what is left of it is rounding error."""
+
+
+class ChangedVectors:
+    """What a scorer asks of a vector store, answered with changed vectors; the stored ones stay as they are.
+
+    :param store: the stored vectors.
+    :param change: what is done to them; not called for languages nobody asks for.
+    :param normalise: whether to divide what comes out by its length.
+    """
+
+    def __init__(self, store: VectorStore, change: Change, normalise: bool) -> None:
+        self.store, self.change, self.normalise = store, change, normalise
+        self.texts = store.texts
+
+    @property
+    def width(self) -> int | None:
+        """Width of the vectors, or None if there are none."""
+        return self.store.width
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Return vectors of any rows of the collection.
+
+        :param rows: (n,) rows, any languages, any order.
+        :return: (n, d) float32.
+        """
+        vectors = self.store.gather(rows)
+        languages = self.texts.language[rows]
+        for number in np.unique(languages):
+            mine = np.flatnonzero(languages == number)
+            vectors[mine] = self._changed(vectors[mine], self.texts.languages[number], rows[mine])
+        return vectors
+
+    def tiles(self, lang: str, rows: np.ndarray, size: int = TILE_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Stream the vectors of some rows of one language.
+
+        :param lang: the language.
+        :param rows: rows of the collection, ascending.
+        :param size: most rows in one tile.
+        :yield: (rows of the collection, (n, d) float32).
+        """
+        for part, vectors in self.store.tiles(lang, rows, size):
+            yield part, self._changed(vectors, lang, part)
+
+    def _changed(self, vectors: np.ndarray, lang: str, rows: np.ndarray) -> np.ndarray:
+        result = np.empty_like(vectors)
+        for start in range(0, len(vectors), BLOCK):
+            part = slice(start, start + BLOCK)
+            before = vectors[part].astype(np.float64)
+            after = self.change(before, lang)
+            result[part] = self._unit(after, before, rows[part]) if self.normalise else after
+        return result
+
+    def _unit(self, after: np.ndarray, before: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        norms = _norms(after)
+        lost = np.flatnonzero(norms <= NOTHING * _norms(before))
+        if len(lost):
+            raise ModelError(
+                f"nothing is left of the vector of text '{self.texts.ids(rows[lost[:1]])[0]}' and {len(lost) - 1} more, so it has "
+                "no cosine; take a larger sample or a lower rank"
+            )
+        return np.asarray(after / norms[:, None])
+
+
+def _norms(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)))
+
+
+class PerQueryLanguage:
+    """A scorer that leaves the queries of each language to a scorer of their own; see `onepass.CompleteScorer`.
+
+    :param queries: the queries.
+    :param make: makes the scorer of one query language.
+    """
+
+    def __init__(self, queries: Texts, make: Callable[[str], DenseScorer]) -> None:
+        self.queries, self.make = queries, make
+        self._made: dict[str, DenseScorer] = {}
+
+    def _parts(self, query_rows: np.ndarray) -> Iterator[tuple[DenseScorer, np.ndarray]]:
+        """Yield each language's scorer and the positions of its queries, ascending."""
+        languages = self.queries.language[query_rows]
+        for number in np.unique(languages):
+            lang = self.queries.languages[number]
+            if lang not in self._made:
+                self._made[lang] = self.make(lang)
+            yield self._made[lang], np.flatnonzero(languages == number)
+
+    def _joined(self, query_rows: np.ndarray, answer: Callable[[DenseScorer, np.ndarray], np.ndarray]) -> np.ndarray:
+        """Put the answers of all languages' scorers together, in the order of the queries."""
+        result: np.ndarray | None = None
+        for scorer, mine in self._parts(query_rows):
+            part = answer(scorer, mine)
+            if result is None:
+                result = np.empty((len(query_rows), *part.shape[1:]), part.dtype)
+            result[mine] = part
+        return answer(self._any(), np.empty(0, np.int64)) if result is None else result
+
+    def _any(self) -> DenseScorer:
+        """Return some scorer; to no queries each of them gives the same answer."""
+        lang = self.queries.languages[0]
+        return self._made.setdefault(lang, self._made.get(lang) or self.make(lang))
+
+    def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
+        """Find the best documents of one block, and some more.
+
+        :param lang: language of the block.
+        :param rows: its documents, ascending.
+        :param query_rows: (q,) rows of the queries.
+        :param k: how many are needed.
+        :return: (q, m) keys, descending, near ties not yet settled.
+        """
+        return self._joined(query_rows, lambda scorer, mine: scorer.top(lang, rows, query_rows[mine], k))
+
+    def settle(self, best: np.ndarray, query_rows: np.ndarray, keep: int) -> np.ndarray:
+        """Order merged lists as exact scores would, and cut them.
+
+        :param best: (q, m) keys, descending.
+        :param query_rows: (q,) rows of the queries.
+        :param keep: how many to keep.
+        :return: (q, min(m, keep)) keys, descending.
+        """
+        return self._joined(query_rows, lambda scorer, mine: scorer.settle(best[mine], query_rows[mine], keep))
+
+    def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        """Return the scores of some pairs.
+
+        :param query_rows: (n,) rows of queries.
+        :param document_rows: (n,) rows of documents.
+        :return: (n,) float32.
+        """
+        return self._joined(query_rows, lambda scorer, mine: scorer.exact(query_rows[mine], document_rows[mine]))
+
+    def count_in_lists(
+        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray, size: int
+    ) -> np.ndarray:
+        """Count the documents of key lists that stand above given documents.
+
+        :param lists: (q, k) keys of a block, descending.
+        :param at: (n,) which list to count in.
+        :param query_rows: (n,) rows of the queries.
+        :param document_keys: (n,) exact keys of documents.
+        :param size: number of documents in the block.
+        :return: (n,) int64 counts; -1 where the list does not tell.
+        """
+        return self._joined(
+            query_rows,
+            lambda scorer, mine: scorer.count_in_lists(lists, at[mine], query_rows[mine], document_keys[mine], size),
+        )
+
+    def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
+        """Count the documents of a block that stand above given ones.
+
+        :param lang: language of the block.
+        :param rows: its documents, ascending.
+        :param query_rows: (n,) rows of queries, ascending.
+        :param document_keys: (n,) keys of documents.
+        :return: (n,) int64 counts.
+        """
+        return self._joined(
+            query_rows, lambda scorer, mine: scorer.count_above(lang, rows, query_rows[mine], document_keys[mine])
+        )

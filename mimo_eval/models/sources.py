@@ -1,0 +1,300 @@
+"""Models in the formats of sentence-transformers: where their files lie, what the files say, and loading them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.models.protocols import Role
+from mimo_eval.specs import Spec
+
+CONFIG = "config_sentence_transformers.json"
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+class ModelFiles:
+    """The files of a model, in a folder or on the hub.
+
+    :param model: hub id or folder.
+    :param revision: branch, tag or commit on the hub.
+    """
+
+    def __init__(self, model: str, revision: str | None = None) -> None:
+        self.model, self.revision = model, revision
+
+    @property
+    def local(self) -> bool:
+        """Whether it is a folder."""
+        return Path(self.model).is_dir()
+
+    @property
+    def label(self) -> str:
+        """What the model is called in tables: its hub id, or its folder's name."""
+        return Path(self.model).resolve().name if self.local else self.model
+
+    @cached_property
+    def identity(self) -> str:
+        """The commit on the hub, or a hash of the folder's files."""
+        return hash_folder(Path(self.model)) if self.local else f"hub:{hub_commit(self.model, self.revision)}"
+
+    @property
+    def commit(self) -> str | None:
+        """The commit to load from the hub; None for a folder."""
+        return self.identity.removeprefix("hub:") if self.identity.startswith("hub:") else None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The model's own sentence-transformers settings; empty where it has none."""
+        return self.json(CONFIG) or {}
+
+    def json(self, name: str) -> dict[str, Any] | None:
+        """Return the content of one file.
+
+        :param name: its name, such as `config.json`.
+        :return: the object in it; None if there is no such file.
+        :raises ModelError: naming the file, if it holds something else.
+        """
+        path = Path(self.model) / name if self.local else hub_file(self.model, name, self.revision)
+        if path is None or not path.is_file():
+            return None
+        try:
+            return dict(json.loads(path.read_text("utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ModelError(f"{path}: not JSON ({error})") from error
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a file of that name."""
+        path = Path(self.model) / name if self.local else hub_file(self.model, name, self.revision)
+        return path is not None and path.is_file()
+
+
+@dataclass(eq=False)
+class TransformerRetriever:
+    """What retrievers have in common whose model is loaded by a class of sentence-transformers.
+
+    :param model: hub id or folder.
+    :param revision: branch, tag or commit on the hub.
+    :param device: such as `cpu` or `cuda:0`; chosen by torch if None.
+    :param dtype: of the weights while encoding: float32, float16 or bfloat16.
+    :param batch_size: texts per batch.
+    :param max_length: most tokens of a text; the model's own if None.
+    :param query_prompt: put before queries, instead of what the model's files say.
+    :param document_prompt: put before documents; likewise.
+    :param trust_remote_code: run Python code that comes with the model. Off unless asked for.
+    """
+
+    model: str
+    _: KW_ONLY
+    revision: str | None = None
+    device: str | None = None
+    dtype: str = "float32"
+    batch_size: int = 32
+    max_length: int | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    trust_remote_code: bool = False
+
+    KIND: ClassVar[str]
+    """First word of the name."""
+    NAMED: ClassVar[tuple[str, ...]] = ("dtype", "max_length", "query_prompt", "document_prompt")
+    """Settings that change a score: they stand in the name where they are not the usual ones, and in the fingerprint."""
+
+    def __post_init__(self) -> None:
+        self.model = str(self.model)
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"unknown dtype '{self.dtype}'; choose {', '.join(DTYPES)}")
+        self.at_least_one("batch_size", "max_length")
+        self.files = ModelFiles(self.model, self.revision)
+        given = {name: value for name in self.NAMED if (value := getattr(self, name)) != getattr(type(self), name)}
+        self.name = str(Spec(self.KIND, (Spec(self.files.label),), given))
+
+    def at_least_one(self, *names: str) -> None:
+        """Refuse settings below 1.
+
+        :param names: of the settings; None is allowed.
+        :raises ConfigError: naming the setting.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise ConfigError(f"{self.KIND}({name}={value}): the {name.replace('_', ' ')} must be a whole number, at least 1")
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes a score."""
+        return {
+            "model": self.name,
+            "kind": self.KIND,
+            "identity": self.files.identity,
+            **{name: getattr(self, name) for name in self.NAMED},
+            "versions": {p: ".".join(version(p).split(".")[:2]) for p in ("sentence-transformers", "transformers")},
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the result wants to know of the model."""
+        known: dict[str, Any] = {}
+        if "encoder" in self.__dict__:
+            known = {
+                "dimension": dimension(self.encoder),
+                "parameters": sum(p.numel() for p in self.encoder.parameters()),
+                "max_length": self.encoder.max_seq_length,
+                "device": str(self.encoder.device),
+                "similarity": self.encoder.similarity_fn_name,
+            }
+        return {
+            "kind": self.KIND,
+            "source": "folder" if self.files.local else self.model,
+            "revision": self.files.identity,
+            "prompts": {role: self.prompt(role) for role in ("query", "document")},  # type: ignore[arg-type]
+            "dtype": self.dtype,
+            "batch_size": self.batch_size,
+            "trust_remote_code": self.trust_remote_code,
+            **known,
+        }
+
+    def prompt(self, role: Role) -> str:
+        """Return the text put before queries or documents: as given, else as sentence-transformers finds it in the files.
+
+        :param role: `query` or `document`.
+        :return: the prompt, empty if there is none.
+        """
+        given: str | None = getattr(self, f"{role}_prompt")
+        if given is not None:
+            return given
+        prompts = (self.encoder.prompts if "encoder" in self.__dict__ else self.files.config.get("prompts")) or {}
+        names = ("query",) if role == "query" else ("document", "passage", "corpus")
+        found = next((name for name in names if name in prompts), None)  # an empty one hides those after it
+        return str(prompts[found] or "") if found else ""
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The loaded model."""
+        self.check_kind()
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            encoder = self.encoder_class()(
+                self.model,
+                revision=self.files.commit,
+                device=self.device,
+                trust_remote_code=self.trust_remote_code,
+                model_kwargs={} if self.dtype == "float32" else {"dtype": self.dtype},
+            )
+        except Exception as error:
+            raise ModelError(f"the model '{self.model}' cannot be loaded: {first_line(error)}") from error
+        if self.max_length is not None:
+            self.limit(encoder, self.max_length)
+        return encoder.eval()
+
+    def encoder_class(self) -> Any:
+        """Return the class of sentence-transformers that loads the model."""
+        raise NotImplementedError
+
+    def check_kind(self) -> None:
+        """Refuse a model of another kind, which sentence-transformers would complete with random weights.
+
+        :raises ModelError: naming the model.
+        """
+        raise NotImplementedError
+
+    def limit(self, encoder: Any, length: int) -> None:
+        """Set the most tokens of a text."""
+        encoder.max_seq_length = length
+
+    def encode(self, texts: Sequence[str], role: Role, **options: Any) -> Any:
+        """Encode texts as sentence-transformers does.
+
+        :param texts: n texts.
+        :param role: chooses method and prompt.
+        :param options: further arguments of the method.
+        :return: what the method returns.
+        :raises ModelError: if the model fails.
+        """
+        try:
+            return getattr(self.encoder, f"encode_{role}")(
+                list(texts),
+                prompt=getattr(self, f"{role}_prompt"),
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+                **options,
+            )
+        except (RuntimeError, IndexError, ValueError) as error:  # out of memory, longer than the model's positions
+            raise ModelError(
+                f"{self.name}: cannot encode: {first_line(error)}; a smaller --batch-size or --max-length may help"
+            ) from error
+
+
+def hash_folder(folder: Path) -> str:
+    """Return a hash of the files of a model: names and contents, without read-me, hidden and other formats' files.
+
+    :param folder: the model's folder.
+    :return: 32 hexadecimal characters.
+    :raises ModelError: if the folder holds no model.
+    """
+    skipped = ("README.md", "onnx", "openvino")
+    paths = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not any(p.startswith(".") or p in skipped for p in path.relative_to(folder).parts)
+    ]
+    if not any(path.name in ("config.json", "modules.json") for path in paths):
+        raise ModelError(f"{folder}: no config.json or modules.json; this is not a model's folder")
+    hasher = blake2b(digest_size=16)
+    for path in paths:
+        hasher.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
+        with path.open("rb") as stream:
+            while block := stream.read(2**20):
+                hasher.update(block)
+    return hasher.hexdigest()
+
+
+def hub_file(model: str, name: str, revision: str | None) -> Path | None:
+    """Return a file of a model on the hub, from the local cache if it is there.
+
+    :param model: hub id.
+    :param name: the file's.
+    :param revision: branch, tag or commit.
+    :return: its place on disk; None if the model has no such file.
+    :raises ModelError: if there is no such model, or it cannot be had.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(model, name, revision=revision))
+    except Exception as error:
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+            return None
+        held = (try_to_load_from_cache(model, known, revision=revision) for known in ("modules.json", "config.json"))
+        if isinstance(error, LocalEntryNotFoundError) and any(isinstance(path, str) for path in held):
+            return None  # offline, and what was fetched before does not have it
+        raise ModelError(
+            f"the model '{model}' is neither built in, nor a folder, nor to be had from the hub: {first_line(error)}"
+        ) from error
+
+
+def hub_commit(model: str, revision: str | None) -> str:
+    """Return the commit that a branch or tag of a model on the hub stands for."""
+    for name in ("modules.json", "config.json"):
+        path = hub_file(model, name, revision)
+        if path is not None and "snapshots" in path.parts:
+            return path.parts[path.parts.index("snapshots") + 1]
+    raise ModelError(f"the model '{model}' has neither modules.json nor config.json; sentence-transformers cannot load it")
+
+
+def dimension(model: Any) -> int:
+    """Return the width of a model's vectors, under the method's old and new name."""
+    name = "get_embedding_dimension" if hasattr(model, "get_embedding_dimension") else "get_sentence_embedding_dimension"
+    return int(getattr(model, name)())
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

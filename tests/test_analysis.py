@@ -1,0 +1,64 @@
+"""The geometry behind the scores: computed from stored vectors, written into the result, drawn."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mimo_eval.analysis import analyse, draw
+from mimo_eval.benchmark import load_benchmark
+from mimo_eval.cli.main import cli
+from mimo_eval.evaluation import changed
+from mimo_eval.geometry.alignment import alignment
+from mimo_eval.results import read_result
+
+BENCHMARK = changed(load_benchmark("mini"), languages=["de", "en", "fr"], mixes=["parallel", "monolingual", "cross-lingual"])
+
+
+def test_geometry_is_computed_from_the_stored_vectors_and_written_into_the_result(tmp_path):
+    outcome, vectors = analyse("hashing", BENCHMARK, output=tmp_path / "results")
+    found = outcome.result.geometry["mini"]
+    assert found["languages"] == {"de": 67, "en": 67, "fr": 67}
+    labelled = vectors["mini"]
+    everything = np.asarray(labelled.vectors[slice(None)])
+    pairs = labelled.pairs(0, 1)
+    value = alignment(everything[pairs.first], everything[pairs.second])
+    assert found["diagnostics"]["alignment"]["matrix"][0][1] == pytest.approx(value, abs=1e-5)
+    assert read_result(outcome.folder).geometry == json.loads(json.dumps(outcome.result.geometry))
+
+
+def test_a_second_analysis_encodes_nothing(tmp_path):
+    first, _ = analyse("hashing", BENCHMARK, output=tmp_path / "results")
+    second, _ = analyse("hashing", BENCHMARK, output=tmp_path / "results")
+    assert second.reused
+    assert second.result.geometry == first.result.geometry
+
+
+def test_a_retriever_has_scores_and_a_reason(tmp_path):
+    outcome, vectors = analyse("bm25", BENCHMARK, output=tmp_path / "results")
+    assert outcome.result.geometry == {"mini": {"reason": "the model has no vectors of its own"}}
+    files = draw([outcome.result], [vectors], tmp_path / "figures")
+    names = {file.png.name for file in files}
+    assert names == {"mini.bm25.scores.png", "mini.bm25.composition.png"}
+
+
+def test_the_composition_of_results_sums_to_one_per_query_language(tmp_path):
+    outcome, _ = analyse("hashing", BENCHMARK)
+    composition = outcome.result.settings[0].pools[0].composition
+    assert list(composition) == ["de", "en", "fr"]
+    for shares in composition.values():
+        assert sum(shares.values()) == pytest.approx(1, abs=1e-6)
+        assert max(shares.values()) <= 1
+
+
+def test_the_command_prints_the_table_and_draws_every_figure(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["analyze", "hashing", "bm25", "--languages", "de,en,fr", "-o", "drawn", "--checkpoints", "hashing,bm25"]
+    done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    for text in ("alignment", "uniformity", "variance_share", "bm25: the model has no vectors of its own"):
+        assert text in done.stdout
+    drawn = {path.name for path in (tmp_path / "drawn").iterdir()}
+    expected = {"alignment-uniformity", "hashing.alignment", "hashing.projection", "hashing.scores", "hashing.composition"}
+    assert {f"mini.{stem}.{kind}" for stem in expected for kind in ("png", "svg")} <= drawn
