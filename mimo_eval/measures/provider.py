@@ -140,7 +140,8 @@ def applicable(measure: Measure, ranking: Ranking) -> str | None:
     """
     if not isinstance(measure, LanguageMeasure):
         return None
-    if ranking.pool_languages is not None and (ranking.pool_languages > 0).sum(axis=1).max(initial=0) < 2:
+    one_language = ranking.pool_languages is not None and (ranking.pool_languages > 0).sum(axis=1).max(initial=0) < 2
+    if one_language and Need.LANGUAGES in measure.needs:
         return "the corpus has one language, so there is none to prefer"
     missing = unmet(measure, ranking)
     return missing[1] if missing else None
