@@ -217,6 +217,7 @@ def _evaluate_task(
 class _Scored:
     scores: PoolScores
     left_out: dict[str, str]
+    chance: dict[str, float]
 
 
 def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed: list[Measure]) -> _Scored:
@@ -239,7 +240,14 @@ def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed:
             composition=_composition(ranking) if len(pool.documents) > 1 else {},
         ),
         left_out,
+        {str(m): level for m in values if (level := _chance(m, ranking)) is not None},
     )
+
+
+def _chance(measure: Measure, ranking: Ranking) -> float | None:
+    """Return the mean level by chance of a measure that has one."""
+    levels = measure.chance(ranking) if isinstance(measure, measures.LanguageMeasure) else None
+    return None if levels is None else _mean(levels)
 
 
 def _composition(ranking: Ranking) -> dict[str, dict[str, float]]:
@@ -294,6 +302,9 @@ def _setting(collection: Collection, task: Task, mix: Mix, parsed: list[Measure]
         seed=mix.seed,
         main=task.main,
         scores={n: _mean(np.array([c[n] for c in cells if c.get(n) is not None], float)) for n in names},
+        chance={
+            n: level for n in names if (level := _mean(np.array([s.chance[n] for s in scored if n in s.chance]))) is not None
+        },
         table=table,
         left_out={n: why for n, why in left_out.items() if n not in names},
         pools=[s.scores for s in scored],

@@ -56,6 +56,8 @@ class SettingScores(BaseModel):
     """The measure to sort by."""
     scores: dict[str, float | None]
     """Measure to the mean over (corpus, query language) cells, each the mean over its queries."""
+    chance: dict[str, float] = Field(default_factory=dict)
+    """Measure to the value a ranking blind to languages would have, where that is known (LPR, OwnShare)."""
     table: dict[str, dict[str, dict[str, float | None]]] = Field(default_factory=dict)
     """Query language to document language(s) to measure: the cells of families of corpora."""
     left_out: dict[str, str]

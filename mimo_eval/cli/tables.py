@@ -69,7 +69,9 @@ def _table(title: str, measures: Sequence[str], rows: Sequence[SettingScores], n
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("model", no_wrap=True)
     for measure in measures:
-        table.add_column(SHORT.get(measure, measure), justify="right", style="bold" if measure == rows[0].main else "")
+        chance = rows[0].chance.get(measure)
+        header = SHORT.get(measure, measure) + (f"\n[dim]chance {chance:.3f}[/dim]" if chance is not None else "")
+        table.add_column(header, justify="right", style="bold" if measure == rows[0].main else "")
     best = {m: _best(m, [v for row in rows if (v := row.scores.get(m)) is not None]) for m in measures}
     for name, row in zip(names, rows, strict=True):
         table.add_row(
@@ -95,22 +97,25 @@ def _cell(value: float | None, best: bool = False) -> str:
 
 
 def _language_table(result: Result) -> Table | None:
-    """Return the main measure by query language, one column per setting."""
+    """Return one measure by query language, one column per setting: the main one, or the first that was asked for."""
     languages = sorted({lang for s in result.settings for lang in s.table})
-    if len(languages) < 2:
+    known = [name for s in result.settings for name in s.scores]
+    if len(languages) < 2 or not known:
         return None
-    main = result.settings[0].main
-    table = Table(title=f"{escape(result.model['name'])} · {main} by query language", box=box.SIMPLE_HEAD, title_justify="left")
+    measure = result.settings[0].main if result.settings[0].main in known else known[0]
+    table = Table(
+        title=f"{escape(result.model['name'])} · {measure} by query language", box=box.SIMPLE_HEAD, title_justify="left"
+    )
     table.add_column("query")
     for setting in result.settings:
         table.add_column(setting.setting.removeprefix("multi-") if "(" not in setting.mix else setting.mix, justify="right")
     for lang in languages:
-        table.add_row(lang, *(_cell(_over_columns(setting, lang)) for setting in result.settings))
+        table.add_row(lang, *(_cell(_over_columns(setting, lang, measure)) for setting in result.settings))
     return table
 
 
-def _over_columns(setting: SettingScores, lang: str) -> float | None:
-    values = [scores.get(setting.main) for scores in setting.table.get(lang, {}).values()]
+def _over_columns(setting: SettingScores, lang: str, measure: str) -> float | None:
+    values = [scores.get(measure) for scores in setting.table.get(lang, {}).values()]
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
@@ -118,7 +123,10 @@ def _over_columns(setting: SettingScores, lang: str) -> float | None:
 def _footnote(result: Result) -> str:
     seconds = result.timings.get("total", 0.0)
     texts = f"{result.encoded['encoded']:,} texts encoded, {result.encoded['read']:,} read from the store"
-    revisions = ", ".join(f"{c['name']}@{c['revision'][:12]}" for c in result.collections)
+    revisions = ", ".join(
+        f"{c['name']}@{c['revision'][:12]}{' (machine-translated)' if c.get('machine_translated') else ''}"
+        for c in result.collections
+    )
     return f"{result.model['name']}: {seconds:.1f} s, {texts}, search by {result.search}, data {revisions}"
 
 
