@@ -14,7 +14,7 @@ from mimo_eval import figures, geometry
 from mimo_eval.benchmark import Benchmark, Task, data_folder
 from mimo_eval.collections import Collection, load
 from mimo_eval.embeddings import VectorStore
-from mimo_eval.errors import DataError
+from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.evaluation import Outcome, run
 from mimo_eval.figures import Files, ModelPoint
 from mimo_eval.geometry.vectors import LabelledVectors
@@ -39,6 +39,21 @@ class DocumentVectors:
     def __getitem__(self, key: Any, /) -> np.ndarray:
         """Return rows by slice or by an array of row numbers."""
         return self.store.gather(np.arange(self.shape[0])[key])
+
+
+def check_names(names: Sequence[str], checkpoints: Sequence[Sequence[str]]) -> None:
+    """Refuse what could not be drawn, before anything is computed.
+
+    :param names: of the models.
+    :param checkpoints: names of models that are checkpoints of one training run.
+    :raises ConfigError: if a name stands twice, or a checkpoint is no model.
+    """
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise ConfigError(f"the model '{twice[0]}' is given twice")
+    unknown = sorted({name for line in checkpoints for name in line} - set(names))
+    if unknown:
+        raise ConfigError(f"--checkpoints: '{unknown[0]}' is none of the models: {', '.join(names)}")
 
 
 def analyse(
@@ -144,10 +159,9 @@ def _point(result: Result, collection: str) -> ModelPoint | None:
 
 def _draw_result(result: Result, labelled: dict[str, LabelledVectors], folder: Path, seed: int) -> list[Files]:
     name = result.model["name"]
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:80] or "model"
     drawn = []
     for collection in dict.fromkeys(setting.collection for setting in result.settings):
-        stem, title = f"{collection}.{slug}", f"{name}, {collection}"
+        stem, title = f"{collection}.{_slug(name)}", f"{name}, {collection}"
         alignment = result.geometry.get(collection, {}).get("diagnostics", {}).get("alignment", {})
         if alignment.get("matrix"):
             drawn.append(
@@ -160,11 +174,16 @@ def _draw_result(result: Result, labelled: dict[str, LabelledVectors], folder: P
         settings = [setting for setting in result.settings if setting.collection == collection]
         drawn += _draw_scores(settings, folder / f"{stem}.scores", title)
         drawn += [
-            _draw_composition(setting, folder / f"{stem}.composition", title)
+            _draw_composition(setting, folder / f"{stem}.{_slug(setting.mix)}.composition", f"{title}, {setting.mix}")
             for setting in settings
             if setting.setting in ("mlir", "union") and any(pool.composition for pool in setting.pools)
         ]
     return drawn
+
+
+def _slug(name: str) -> str:
+    """Return a name as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:80] or "model"
 
 
 def _draw_scores(settings: Sequence[SettingScores], stem: Path, title: str) -> list[Files]:

@@ -11,22 +11,19 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from ir_measures.measures import Measure
 from pydantic import ValidationError
 
 from mimo_eval import __version__, environment, measures
-from mimo_eval.benchmark import Benchmark, Task, data_folder, first_fault, load_benchmark
+from mimo_eval.benchmark import DEFAULT_MEASURES, Benchmark, Task, data_folder, first_fault, load_benchmark
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.measures.ranking import Ranking
-from mimo_eval.mixing import Mix, Pool, pools
+from mimo_eval.mixing import Mix, pools
 from mimo_eval.models.loading import KINDS, Model, ModelOptions, load_model, model_name
 from mimo_eval.models.protocols import Derived, Encoder
 from mimo_eval.results import (
     FILE,
-    PoolScores,
     Result,
     SettingScores,
     read_result,
@@ -35,7 +32,8 @@ from mimo_eval.results import (
     write_result,
 )
 from mimo_eval.runs import frames, write_qrels, write_run
-from mimo_eval.search.onepass import PoolRanking, ranking_of
+from mimo_eval.scoring import average, score_pool
+from mimo_eval.search.onepass import PoolRanking
 from mimo_eval.systems import ROLES, Progress, Work, rankings
 
 
@@ -206,109 +204,22 @@ def _evaluate_task(
             for _ in made[mix]:
                 found = next(ranked)
                 with state.work.timed("score"):
-                    scored.append(_score_pool(state, collection, found, parsed))
+                    scores = score_pool(collection, found, parsed, benchmark.depth)
+                scored.append(scores.pool)
+                state.queries.append(scores.queries)
                 if save:
                     _save_run(save / "runs", collection, found, model_name(state.model))
                 advance(1)
-            state.settings.append(_setting(collection, task, mix, parsed, scored))
+            setting = average(collection.name, mix, task.main, parsed, scored)
+            state.settings.append(setting)
+            _warn_of_missing(setting)
 
 
-@dataclass
-class _Scored:
-    scores: PoolScores
-    left_out: dict[str, str]
-    chance: dict[str, float]
-
-
-def _score_pool(state: _Run, collection: Collection, found: PoolRanking, parsed: list[Measure]) -> _Scored:
-    pool = found.pool
-    ranking = ranking_of(collection, found)
-    left_out = {str(m): why for m in parsed if (why := measures.applicable(m, ranking)) is not None}
-    values = measures.compute([m for m in parsed if str(m) not in left_out], ranking)
-    assert ranking.query_language is not None
-    names = np.array(ranking.languages)[ranking.query_language]
-    by_language = {lang: {str(m): _mean(v[names == lang]) for m, v in values.items()} for lang in sorted(set(names.tolist()))}
-    state.queries.append(_query_frame(collection, pool, ranking, names, values))
-    return _Scored(
-        PoolScores(
-            name=pool.name,
-            documents={lang: len(rows) for lang, rows in pool.documents.items() if len(rows)},
-            queries={lang: int((names == lang).sum()) for lang in by_language},
-            dropped=pool.dropped,
-            judged=len(pool.judged_query),
-            scores=by_language,
-            composition=_composition(ranking) if len(pool.documents) > 1 else {},
-        ),
-        left_out,
-        {str(m): level for m in values if (level := _chance(m, ranking)) is not None},
-    )
-
-
-def _chance(measure: Measure, ranking: Ranking) -> float | None:
-    """Return the mean level by chance of a measure that has one."""
-    levels = measure.chance(ranking) if isinstance(measure, measures.LanguageMeasure) else None
-    return None if levels is None else _mean(levels)
-
-
-def _composition(ranking: Ranking) -> dict[str, dict[str, float]]:
-    """Return mean shares of document languages in the first 10 results, per query language."""
-    found = measures.composition(ranking, 10)
-    return {
-        lang: {other: round(float(share), 9) for other, share in zip(found.languages, row, strict=True) if share > 0}
-        for lang, row, count in zip(found.languages, found.share, found.queries, strict=True)
-        if count
-    }
-
-
-def _query_frame(
-    collection: Collection, pool: Pool, ranking: Ranking, names: np.ndarray, values: dict[Measure, np.ndarray]
-) -> pd.DataFrame:
-    groups = collection.queries.column("group").take(pool.queries).to_pylist()
-    return pd.DataFrame(
-        {
-            "collection": pd.Categorical([collection.name] * len(names)),
-            "setting": pd.Categorical([pool.mix.setting] * len(names)),
-            "mix": pd.Categorical([str(pool.mix)] * len(names)),
-            "pool": pd.Categorical([pool.name] * len(names)),
-            "query_id": ranking.query_ids,
-            "lang": names,
-            "group": groups,
-            **{str(m): v for m, v in values.items()},
-        }
-    )
-
-
-def _mean(values: np.ndarray) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
-
-
-def _setting(collection: Collection, task: Task, mix: Mix, parsed: list[Measure], scored: list[_Scored]) -> SettingScores:
-    """Average over (corpus, query language) cells, each already the mean of its queries."""
-    cells = [scores for s in scored for scores in s.scores.scores.values()]
-    table: dict[str, dict[str, dict[str, float | None]]] = {}
-    for s in scored:
-        column = next(iter(s.scores.documents)) if mix.kind == "cross-lingual" else s.scores.name or "all"
-        for lang, scores in s.scores.scores.items():
-            table.setdefault(lang, {})[column] = scores
-    left_out = {name: why for s in scored for name, why in s.left_out.items()}
-    if not scored:
-        left_out = {str(m): "no query has a relevant document in a corpus of this mix" for m in parsed}
-    names = [str(m) for m in parsed if any(str(m) in cell for cell in cells)]
-    return SettingScores(
-        collection=collection.name,
-        setting=mix.setting,
-        mix=str(mix),
-        seed=mix.seed,
-        main=task.main,
-        scores={n: _mean(np.array([c[n] for c in cells if c.get(n) is not None], float)) for n in names},
-        chance={
-            n: level for n in names if (level := _mean(np.array([s.chance[n] for s in scored if n in s.chance]))) is not None
-        },
-        table=table,
-        left_out={n: why for n, why in left_out.items() if n not in names},
-        pools=[s.scores for s in scored],
-    )
+def _warn_of_missing(setting: SettingScores) -> None:
+    """Say which measures have no value at all, if they were asked for by name."""
+    for name, why in setting.left_out.items():
+        if name not in setting.scores and (name == setting.main or name not in DEFAULT_MEASURES):
+            warnings.warn(f"{setting.mix}: {name} is left out: {why}", stacklevel=2)
 
 
 def _save_run(folder: Path, collection: Collection, found: PoolRanking, tag: str) -> None:
@@ -319,10 +230,6 @@ def _save_run(folder: Path, collection: Collection, found: PoolRanking, tag: str
 
 def _result(state: _Run, benchmark: Benchmark, collections: list[Collection], key: str) -> Result:
     describe = getattr(state.model, "describe", dict)
-    for setting in state.settings:
-        for name, why in setting.left_out.items():
-            if name == setting.main:
-                warnings.warn(f"{setting.mix}: {name} is left out: {why}", stacklevel=2)
     return Result(
         key=key,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -35,6 +35,12 @@ class PoolScores(BaseModel):
     """Judgements that name a query and a document of this corpus."""
     scores: dict[str, dict[str, float | None]]
     """Query language to measure to mean over its queries; null where no query has a value."""
+    excluded: dict[str, int] = Field(default_factory=dict)
+    """Measure to the number of queries for which it has no value; they are not in its mean."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """Measures that cannot be computed in this corpus, with the reason."""
+    chance: dict[str, float] = Field(default_factory=dict)
+    """Measure to the value that a ranking blind to languages would have, where that is known (LPR, OwnShare)."""
     composition: dict[str, dict[str, float]] = Field(default_factory=dict)
     """Query language to document language to mean share of the first 10 results; empty for a corpus in one language."""
 
@@ -57,11 +63,13 @@ class SettingScores(BaseModel):
     scores: dict[str, float | None]
     """Measure to the mean over (corpus, query language) cells, each the mean over its queries."""
     chance: dict[str, float] = Field(default_factory=dict)
-    """Measure to the value a ranking blind to languages would have, where that is known (LPR, OwnShare)."""
+    """Mean over the corpora of their levels by chance."""
+    excluded: dict[str, int] = Field(default_factory=dict)
+    """Measure to the number of (corpus, query) pairs for which it has no value."""
     table: dict[str, dict[str, dict[str, float | None]]] = Field(default_factory=dict)
     """Query language to document language(s) to measure: the cells of families of corpora."""
     left_out: dict[str, str]
-    """Measures that cannot be computed here, with the reason."""
+    """Measures that cannot be computed, or not in every corpus, with the reason."""
     pools: list[PoolScores]
     """The corpora."""
 
@@ -167,7 +175,8 @@ def read_result(path: Path) -> Result:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         first = error.errors()[0]
-        raise DataError(f"{path}: not a result: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise DataError(f"{path}: not a result: {where}: {first['msg']}") from error
 
 
 def read_queries(path: Path) -> pd.DataFrame:

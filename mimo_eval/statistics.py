@@ -7,7 +7,7 @@ translations as independent calls far too many differences significant. Without 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +15,8 @@ from scipy.special import stdtr
 
 from mimo_eval.errors import DataError
 
-BATCH_CELLS = 2_000_000
-"""Random cells (draws × clusters) held at a time: 16 MB as float64."""
+BATCH_CELLS = 250_000
+"""Random cells (draws × clusters) held at a time: 2 MB as float64, which stays in a processor's cache."""
 TIE = 1e-9
 """Scores that differ by less are equal: means of the same gains in another order differ by about 1e-16."""
 
@@ -44,34 +44,11 @@ class WinTieLoss(NamedTuple):
     loss: int
 
 
-class Effect(NamedTuple):
-    """How large a difference is, whatever its significance."""
-
-    mean: float
-    """Mean difference over queries."""
-    cohens_d: float
-    """Mean over standard deviation of the paired differences; NaN for one query, infinite for a constant difference."""
-    share: float
-    """Share of queries won, ties counting half: 0.5 is no difference (the common-language effect size)."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All that is said about two models on the same queries; differences are first minus second."""
-
-    effect: Effect
-    interval: Interval
-    """Bootstrap interval of the mean difference."""
-    permutation_p: float
-    t: TTest
-    counts: WinTieLoss
-    queries: int
-    clusters: int
-
-
 class _Clusters(NamedTuple):
     sums: np.ndarray
+    """(clusters,) of weighted values."""
     sizes: np.ndarray
+    """(clusters,) of weights: numbers of queries where all weigh 1."""
 
 
 def bootstrap_interval(
@@ -93,20 +70,40 @@ def bootstrap_interval(
     :raises DataError: if values are missing, not finite, or do not match the clusters.
     """
     grouped = _grouped(values, clusters)
-    count = len(grouped.sums)
-    if count < 2:
-        return Interval(float("nan"), float("nan"))
-    means = np.empty(samples)
-    for part in _batches(samples, count):
-        drawn = rng.integers(0, count, size=(part.stop - part.start, count))
-        means[part] = grouped.sums[drawn].sum(axis=1) / grouped.sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high))
+
+    def means(times: np.ndarray) -> np.ndarray:
+        return (times @ grouped.sums / (times @ grouped.sizes))[:, None]
+
+    return bootstrap_intervals(means, len(grouped.sums), rng=rng, level=level, samples=samples)[0]
+
+
+def bootstrap_intervals(
+    means: Callable[[np.ndarray], np.ndarray], clusters: int, *, rng: np.random.Generator, level: float, samples: int
+) -> list[Interval]:
+    """Estimate the intervals of several means from the same resamples of their clusters.
+
+    :param means: turns (rows, clusters) numbers of times that each cluster was drawn into (rows, m) means.
+    :param clusters: number of clusters.
+    :param rng: source of the resamples.
+    :param level: coverage, in (0, 1).
+    :param samples: number of resamples.
+    :return: m intervals.
+    """
+    found, narrow = [], np.uint16 if clusters <= 1 << 16 else np.int64
+    for rows in _batches(samples, clusters):
+        drawn = rng.integers(0, clusters, size=(rows, clusters), dtype=narrow) + clusters * np.arange(rows)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=rows * clusters).reshape(rows, clusters)
+        found.append(means(times.astype(np.float64)))
+    ends = np.quantile(np.concatenate(found), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    if clusters < 2:
+        ends[:] = np.nan
+    return [Interval(float(low), float(high)) for low, high in ends.T]
 
 
 def permutation_test(
     differences: np.ndarray,
     clusters: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
     *,
     rng: np.random.Generator,
     permutations: int = 10_000,
@@ -119,43 +116,55 @@ def permutation_test(
 
     :param differences: (n,) score of the first model less that of the second, per query.
     :param clusters: (n,) group of each query; every query its own by default.
+    :param weights: (n,) share of each query in the mean; equal by default.
     :param rng: source of the permutations.
     :param permutations: how many.
     :return: the two-sided p-value, in [1/(permutations + 1), 1].
-    :raises DataError: if differences are missing, not finite, or do not match the clusters.
+    :raises DataError: if differences are missing, not finite, or do not match clusters or weights.
     """
-    sums = _grouped(differences, clusters).sums
+    sums = _grouped(differences, clusters, weights).sums
+    return float(permutation_tests(sums[:, None], rng=rng, permutations=permutations)[0])
+
+
+def permutation_tests(sums: np.ndarray, *, rng: np.random.Generator, permutations: int) -> np.ndarray:
+    """Test several comparisons of the same clusters with the same permutations.
+
+    :param sums: (clusters, m) sum of the weighted differences of each cluster.
+    :param rng: source of the permutations.
+    :param permutations: how many.
+    :return: (m,) p-values.
+    """
     # A permutation that gives the observed sum in another order of addition must count as reaching it.
-    observed = abs(sums.sum()) - 1e-12 * np.abs(sums).sum()
-    count = 0
-    for part in _batches(permutations, len(sums)):
-        rows = part.stop - part.start
+    observed = np.abs(sums.sum(axis=0)) - 1e-12 * np.abs(sums).sum(axis=0)
+    reached = np.zeros(sums.shape[1], np.int64)
+    for rows in _batches(permutations, len(sums)):
         bits = np.frombuffer(rng.bytes(rows * -(-len(sums) // 8)), dtype=np.uint8).reshape(rows, -1)
         heads = np.unpackbits(bits, axis=1, count=len(sums)).astype(np.float64)
         # Σ ±s = 2 Σ_heads s − Σ s: a product with 0 and 1 instead of with signs.
-        count += int((np.abs(2 * (heads @ sums) - sums.sum()) >= observed).sum())
-    return (count + 1) / (permutations + 1)
+        reached += (np.abs(2 * (heads @ sums) - sums.sum(axis=0)) >= observed).sum(axis=0)
+    return np.asarray((reached + 1) / (permutations + 1))
 
 
-def paired_t(differences: np.ndarray, clusters: np.ndarray | None = None) -> TTest:
+def paired_t(differences: np.ndarray, clusters: np.ndarray | None = None, weights: np.ndarray | None = None) -> TTest:
     """Test a mean difference with a cluster-robust t-test (CR1).
 
-    The estimate stays the mean over queries; its variance is C/(C − 1) · Σ_c (Σ_{i in c} (d_i − d̄))² / n² with C − 1
-    degrees of freedom. With one query per cluster that is the paired t-test; with equal clusters it is the t-test on
+    The estimate stays the mean d̄ = Σ w_i d_i / Σ w_i over queries; its variance is C/(C − 1) · Σ_c (Σ_{i in c} w_i (d_i − d̄))²
+    / (Σ w_i)² with C − 1 degrees of freedom. With equal weights and one query per cluster that is the paired t-test; with equal clusters it is the t-test on
     cluster means.
 
     :param differences: (n,) score of the first model less that of the second, per query.
     :param clusters: (n,) group of each query; every query its own by default.
+    :param weights: (n,) share of each query in the mean; equal by default.
     :return: statistic, two-sided p-value, degrees of freedom. Differences that are all equal give an infinite statistic
         and p 0, or 0 and p 1 if they are all zero.
-    :raises DataError: if differences are missing, not finite, or do not match the clusters.
+    :raises DataError: if differences are missing, not finite, or do not match clusters or weights.
     """
-    grouped = _grouped(differences, clusters)
-    count, n = len(grouped.sums), grouped.sizes.sum()
+    grouped = _grouped(differences, clusters, weights)
+    count, total = len(grouped.sums), grouped.sizes.sum()
     if count < 2:
         return TTest(float("nan"), float("nan"), count - 1)
-    mean = grouped.sums.sum() / n
-    error = np.sqrt(count / (count - 1) * ((grouped.sums - grouped.sizes * mean) ** 2).sum()) / n
+    mean = grouped.sums.sum() / total
+    error = np.sqrt(count / (count - 1) * ((grouped.sums - grouped.sizes * mean) ** 2).sum()) / total
     if error <= 1e-12 * abs(mean):
         return TTest(float(np.sign(mean) * np.inf) if mean else 0.0, 0.0 if mean else 1.0, count - 1)
     return TTest(float(mean / error), float(2 * stdtr(count - 1, -abs(mean / error))), count - 1)
@@ -179,17 +188,23 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def effect_size(differences: np.ndarray) -> Effect:
-    """Compute how large a difference is.
+def effect_size(differences: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Return Cohen's d of paired differences (d_z): how large a difference is, whatever its significance.
 
     :param differences: (n,) score of the first model less that of the second, per query.
-    :return: mean, Cohen's d of the paired differences (d_z) and share of queries won.
-    :raises DataError: if differences are missing or not finite.
+    :param weights: (n,) share of each query in the mean; equal by default.
+    :return: mean over standard deviation; NaN for one query, infinite where all differences are equal and not 0.
+    :raises DataError: if differences are missing, not finite, or do not match the weights.
     """
-    differences = _checked(differences)
-    counts = win_tie_loss(differences)
-    mean = float(differences.mean())
-    return Effect(mean, _cohens_d(differences, mean), (counts.win + counts.tie / 2) / len(differences))
+    grouped = _grouped(differences, None, weights)
+    differences, weights, n = _checked(differences), grouped.sizes / grouped.sizes.sum(), len(grouped.sums)
+    if n < 2:
+        return float("nan")
+    mean = float(weights @ differences)
+    spread = float(np.sqrt(weights @ (differences - mean) ** 2 * n / (n - 1)))
+    if spread <= 1e-12 * abs(mean):
+        return float(np.copysign(np.inf, mean)) if mean else 0.0
+    return mean / spread
 
 
 def win_tie_loss(differences: np.ndarray, *, tolerance: float = TIE) -> WinTieLoss:
@@ -205,40 +220,6 @@ def win_tie_loss(differences: np.ndarray, *, tolerance: float = TIE) -> WinTieLo
     return WinTieLoss(win, len(differences) - win - loss, loss)
 
 
-def compare_scores(
-    first: np.ndarray,
-    second: np.ndarray,
-    clusters: np.ndarray | None = None,
-    *,
-    rng: np.random.Generator,
-    level: float = 0.95,
-    samples: int = 10_000,
-) -> Comparison:
-    """Compare two models on the same queries.
-
-    :param first: (n,) scores of the first model.
-    :param second: (n,) scores of the second model, query by query.
-    :param clusters: (n,) group of each query; every query its own by default.
-    :param rng: source of resamples and permutations.
-    :param level: coverage of the interval.
-    :param samples: number of resamples, and of permutations.
-    :return: effect, interval and tests of first minus second.
-    :raises DataError: if the scores are not of the same queries, are missing, or are not finite.
-    """
-    if np.shape(first) != np.shape(second):
-        raise DataError(f"two models must be compared on the same queries: {np.shape(first)} and {np.shape(second)}")
-    differences = _checked(np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64))
-    return Comparison(
-        effect=effect_size(differences),
-        interval=bootstrap_interval(differences, clusters, rng=rng, level=level, samples=samples),
-        permutation_p=permutation_test(differences, clusters, rng=rng, permutations=samples),
-        t=paired_t(differences, clusters),
-        counts=win_tie_loss(differences),
-        queries=len(differences),
-        clusters=len(_grouped(differences, clusters).sums),
-    )
-
-
 def _checked(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not len(values):
@@ -248,27 +229,21 @@ def _checked(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _grouped(values: np.ndarray, clusters: np.ndarray | None) -> _Clusters:
-    """Sum values and count queries per cluster."""
+def _grouped(values: np.ndarray, clusters: np.ndarray | None, weights: np.ndarray | None = None) -> _Clusters:
+    """Sum weighted values and weights per cluster."""
     values = _checked(values)
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weights.shape != values.shape or not (np.isfinite(weights) & (weights > 0)).all():
+        raise DataError(f"needs one positive weight for each of the {len(values)} queries")
     if clusters is None:
-        return _Clusters(values, np.ones(len(values)))
+        return _Clusters(values * weights, weights)
     if np.shape(clusters) != values.shape:
         raise DataError(f"needs one cluster for each of the {len(values)} queries, not {np.shape(clusters)}")
     _, cluster = np.unique(clusters, return_inverse=True)
-    return _Clusters(np.bincount(cluster, weights=values), np.bincount(cluster).astype(np.float64))
+    return _Clusters(np.bincount(cluster, values * weights), np.bincount(cluster, weights))
 
 
-def _batches(draws: int, clusters: int) -> list[slice]:
+def _batches(draws: int, clusters: int) -> Iterator[int]:
     """Cut the draws so that a batch of draws × clusters fits in memory."""
     step = max(1, BATCH_CELLS // clusters)
-    return [slice(start, min(start + step, draws)) for start in range(0, draws, step)]
-
-
-def _cohens_d(differences: np.ndarray, mean: float) -> float:
-    if len(differences) < 2:
-        return float("nan")
-    spread = float(differences.std(ddof=1))
-    if spread <= 1e-12 * abs(mean):
-        return float(np.copysign(np.inf, mean)) if mean else 0.0
-    return mean / spread
+    return (min(step, draws - start) for start in range(0, draws, step))

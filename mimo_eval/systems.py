@@ -76,6 +76,7 @@ def rankings(model: Model, collection: Collection, pools: Sequence[Pool], work: 
         one_pass.search(advance)
     if isinstance(scorer, RetrieverScorer):
         work.encoded["encoded"] += scorer.indexed
+        work.encoded["read"] += scorer.read
     return one_pass.rankings()
 
 

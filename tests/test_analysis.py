@@ -40,7 +40,7 @@ def test_a_retriever_has_scores_and_a_reason(tmp_path):
     assert outcome.result.geometry == {"mini": {"reason": "the model has no vectors of its own"}}
     files = draw([outcome.result], [vectors], tmp_path / "figures")
     names = {file.png.name for file in files}
-    assert names == {"mini.bm25.scores.png", "mini.bm25.composition.png"}
+    assert names == {"mini.bm25.scores.png", "mini.bm25.parallel.composition.png"}
 
 
 def test_the_composition_of_results_sums_to_one_per_query_language(tmp_path):
@@ -60,5 +60,5 @@ def test_the_command_prints_the_table_and_draws_every_figure(tmp_path, monkeypat
     for text in ("alignment", "uniformity", "variance_share", "bm25: the model has no vectors of its own"):
         assert text in done.stdout
     drawn = {path.name for path in (tmp_path / "drawn").iterdir()}
-    expected = {"alignment-uniformity", "hashing.alignment", "hashing.projection", "hashing.scores", "hashing.composition"}
+    expected = {"alignment-uniformity", "hashing.alignment", "hashing.projection", "hashing.scores", "hashing.parallel.composition"}
     assert {f"mini.{stem}.{kind}" for stem in expected for kind in ("png", "svg")} <= drawn

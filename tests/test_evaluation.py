@@ -415,7 +415,7 @@ def test_evaluate_gives_a_row_per_model_and_mix(toy: Path) -> None:
         [Table(VECTORS), "bm25", "hashing(dim=8)"], benchmark_of(toy), mixes=["parallel", "monolingual"], measures="RR@10"
     )
     assert frame[["model", "mix"]].values.tolist() == [
-        [m, mix] for m in ("table", "bm25", "hashing") for mix in ("parallel", "monolingual")
+        [m, mix] for m in ("table", "bm25", "hashing(dim=8)") for mix in ("parallel", "monolingual")
     ]
     assert list(frame.columns) == ["model", "collection", "setting", "mix", "RR@10"]
     assert frame["RR@10"][0] == 0.75

@@ -41,17 +41,20 @@ def command(
     import json
 
     from mimo_eval import languages as codes
-    from mimo_eval.analysis import analyse, draw
+    from mimo_eval.analysis import analyse, check_names, draw
     from mimo_eval.benchmark import load_benchmark
     from mimo_eval.cli import tables
     from mimo_eval.cli.console import stdout
     from mimo_eval.cli.progress import Bars
     from mimo_eval.errors import require
     from mimo_eval.evaluation import changed
-    from mimo_eval.models.loading import ModelOptions
+    from mimo_eval.models.loading import ModelOptions, load_model, model_name
 
     require("matplotlib", "report")
     require("sklearn", "report")
+    loaded = [load_model(model, ModelOptions(**options)) for model in models]
+    runs = [line.split(",") for line in checkpoints]
+    check_names([model_name(model) for model in loaded], runs)
     chosen = changed(load_benchmark(benchmark), languages=codes.parse_languages(languages))
     analysed = [
         analyse(
@@ -59,20 +62,18 @@ def command(
             chosen,
             data=data,
             output=results,
-            options=ModelOptions(**options),
-            progress=Bars(model),
+            progress=Bars(model_name(model)),
             seed=seed,
             sample=sample,
         )
-        for model in models
+        for model in loaded
     ]
     found = [outcome.result for outcome, _ in analysed]
-    runs = [line.split(",") for line in checkpoints]
-    files = draw(found, [vectors for _, vectors in analysed], output, checkpoints=runs, seed=seed)
     if layout == "json":
         click.echo(json.dumps({result.model["name"]: result.geometry for result in found}, ensure_ascii=False, indent=1))
     else:
         console = stdout()
         for table in tables.geometry(found):
             console.print(table)
+    files = draw(found, [vectors for _, vectors in analysed], output, checkpoints=runs, seed=seed)
     click.echo(f"{2 * len(files)} figures in {output}", err=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from importlib import import_module
 
 import click
@@ -54,6 +55,7 @@ def cli(verbose: int) -> None:
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG if verbose > 1 else logging.WARNING, format="%(message)s")
     logging.getLogger("mimo_eval").setLevel(level)
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     # two libraries whose threads spin while they wait are slower together than one alone
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mimo_eval.measures import Direction, LanguageMeasure
+from mimo_eval.measures import direction as direction_of
 from mimo_eval.results import Result, SettingScores
 
 TITLES = {
@@ -38,12 +39,16 @@ def terminal(results: Sequence[Result], console: Console) -> None:
     :param results: one per model, of the same benchmark.
     :param console: where to print.
     """
+    names = [result.model["name"] for result in results]
     for index, setting in enumerate(results[0].settings):
         rows = [result.settings[index] for result in results]
-        for table in _setting_tables(rows, [result.model["name"] for result in results]):
+        recipe = f" [{setting.mix}]" if "(" in setting.mix else ""
+        console.print(f"[italic]{setting.collection} · {TITLES.get(setting.setting, setting.setting)}{escape(recipe)}[/italic]")
+        for table in _setting_tables(rows, names):
             console.print(table)
-        if setting.left_out and not setting.scores:
-            console.print(f"[dim]{escape(setting.mix)}: {next(iter(setting.left_out.values()))}[/dim]")
+        for line in _notes(rows, names):
+            console.print(f"[dim]{escape(line)}[/dim]")
+        console.print()
     for result in results:
         by_language = _language_table(result)
         if by_language is not None:
@@ -54,19 +59,29 @@ def terminal(results: Sequence[Result], console: Console) -> None:
 
 def _setting_tables(rows: Sequence[SettingScores], names: Sequence[str]) -> Iterator[Table]:
     """Yield a table of effectiveness, and one of what the models do to languages."""
-    first = rows[0]
-    recipe = f" [{first.mix}]" if "(" in first.mix else ""
-    title = f"{first.collection} · {TITLES.get(first.setting, first.setting)}{escape(recipe)}"
     measures = list(dict.fromkeys(name for row in rows for name in row.scores))
     of_language = [m for m in measures if isinstance(parse_measure(m), LanguageMeasure)]
     for chosen in ([m for m in measures if m not in of_language], of_language):
         if chosen:
-            yield _table(title, chosen, rows, names)
-            title = ""
+            yield _table(chosen, rows, names)
 
 
-def _table(title: str, measures: Sequence[str], rows: Sequence[SettingScores], names: Sequence[str]) -> Table:
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+def _notes(rows: Sequence[SettingScores], names: Sequence[str]) -> Iterator[str]:
+    """Say what is missing and why, once for each reason."""
+    left_out: dict[str, list[str]] = {}
+    for row, name in zip(rows, names, strict=True):
+        for measure, why in row.left_out.items():
+            left_out.setdefault(why, []).append(f"{measure} of {name}")
+    for why, which in left_out.items():
+        yield f"left out: {', '.join(which[:4])}{f' and {len(which) - 4} more' if len(which) > 4 else ''}: {why}"
+    for row, name in zip(rows, names, strict=True):
+        if row.excluded:
+            counts = ", ".join(f"{measure} {count:,}" for measure, count in row.excluded.items())
+            yield f"{name}: queries without a value: {counts}"
+
+
+def _table(measures: Sequence[str], rows: Sequence[SettingScores], names: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD)
     table.add_column("model", no_wrap=True)
     for measure in measures:
         chance = rows[0].chance.get(measure)
@@ -82,8 +97,7 @@ def _table(title: str, measures: Sequence[str], rows: Sequence[SettingScores], n
 
 def _best(measure: str, values: Sequence[float]) -> float | None:
     """Return the value to be marked: none where there is nothing to compare, or neither more nor less is better."""
-    parsed = parse_measure(measure)
-    direction = parsed.direction if isinstance(parsed, LanguageMeasure) else Direction.HIGHER
+    direction = direction_of(parse_measure(measure))
     if len(values) < 2 or direction is Direction.NONE:
         return None
     return max(values) if direction is Direction.HIGHER else min(values)
@@ -145,8 +159,11 @@ def geometry(results: Sequence[Result]) -> Iterator[Table | Text]:
             table.add_column(escape(result.model["name"]), justify="right")
         found = [result.geometry.get(collection, {}) for result in results]
         for name in DIAGNOSTICS.names():
-            direction = DIAGNOSTICS.get(name).direction
-            table.add_row(name, str(getattr(direction, "value", direction)), *(_diagnostic(f, name) for f in found))
+            diagnostic = DIAGNOSTICS.get(name)
+            table.add_row(name, diagnostic.direction.value, *(_diagnostic(f, name) for f in found))
+            for detail in diagnostic.beside:
+                cells = [_cell(f.get("diagnostics", {}).get(name, {}).get(detail)) for f in found]
+                table.add_row(f"  {detail.replace('_', ' ')}", "", *cells, style="dim")
         yield table
         for result, content in zip(results, found, strict=True):
             entries = content.get("diagnostics", {})

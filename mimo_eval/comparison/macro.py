@@ -9,20 +9,17 @@ the null hypothesis the sign of each s_g is a fair coin, and p is the share of s
 the observed one counted in. Weights stay as they are, for no query is moved or removed. The bootstrap does remove queries:
 it draws clusters with replacement and averages each cell over the queries that it drew, a cell without any staying out.
 
-`mimo_eval.statistics` has the same tests for plain means; where all weights are equal the two agree.
+The tests are those of `mimo_eval.statistics` under these weights; the bootstrap of cells is here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from mimo_eval.statistics import Interval
-
-BATCH_CELLS = 250_000
-"""Random cells (draws × clusters) held at a time: 2 MB as float64, which stays in a processor's cache."""
+from mimo_eval.statistics import Interval, bootstrap_intervals, permutation_tests
 
 
 class Sample(NamedTuple):
@@ -82,26 +79,11 @@ def estimate(samples: Sequence[Sample], *, level: float = 0.95, draws: int = 10_
     found: dict[int, Estimate] = {}
     for members in families.values():
         cells = [_cells(samples[i]) for i in members]
-        p = _permutation_p(np.stack([c.flips for c in cells], axis=1), draws, np.random.default_rng(seed))
-        intervals = _bootstrap(cells, level, draws, np.random.default_rng(seed))
+        flips = np.stack([c.flips for c in cells], axis=1)
+        p = permutation_tests(flips, rng=np.random.default_rng(seed), permutations=draws)
+        intervals = _intervals(cells, np.random.default_rng(seed), level, draws)
         found.update({i: Estimate(intervals[k], float(p[k])) for k, i in enumerate(members)})
     return [found[i] for i in range(len(samples))]
-
-
-def effect_size(sample: Sample) -> float:
-    """Return Cohen's d of paired differences under the weights of the macro mean.
-
-    :param sample: differences with cells.
-    :return: mean over standard deviation; nan for one query, infinite where all differences are equal and not 0.
-    """
-    d, weight, n = sample.difference, sample.weight, len(sample.difference)
-    if n < 2:
-        return float("nan")
-    mean = float(weight @ d)
-    spread = float(np.sqrt(weight @ (d - mean) ** 2 * n / (n - 1)))
-    if spread <= 1e-12 * abs(mean):
-        return float(np.copysign(np.inf, mean)) if mean else 0.0
-    return mean / spread
 
 
 def _cells(sample: Sample) -> _Cells:
@@ -119,40 +101,17 @@ def _cells(sample: Sample) -> _Cells:
     return _Cells(sums @ together, counts[:, first].astype(np.float64), np.bincount(kind).astype(np.float64), flips)
 
 
-def _permutation_p(sums: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Flip the signs of clusters, the same for every column of (clusters, samples) sums."""
-    # A permutation that gives the observed sum in another order of addition must count as reaching it.
-    observed = np.abs(sums.sum(axis=0)) - 1e-12 * np.abs(sums).sum(axis=0)
-    reached = np.zeros(sums.shape[1], np.int64)
-    for rows in _batches(draws, len(sums)):
-        bits = np.frombuffer(rng.bytes(rows * -(-len(sums) // 8)), dtype=np.uint8).reshape(rows, -1)
-        heads = np.unpackbits(bits, axis=1, count=len(sums)).astype(np.float64)
-        reached += (np.abs(2 * (heads @ sums) - sums.sum(axis=0)) >= observed).sum(axis=0)
-    return np.asarray((reached + 1) / (draws + 1))
-
-
-def _bootstrap(cells: Sequence[_Cells], level: float, draws: int, rng: np.random.Generator) -> list[Interval]:
+def _intervals(cells: Sequence[_Cells], rng: np.random.Generator, level: float, draws: int) -> list[Interval]:
     """Draw clusters with replacement, the same for every sample."""
-    count = len(cells[0].flips)
-    if count < 2:
-        return [Interval(float("nan"), float("nan"))] * len(cells)
     sums, counts = np.hstack([c.sums for c in cells]), np.hstack([c.counts for c in cells])
     owner = np.repeat(np.arange(len(cells)), [len(c.merged) for c in cells])
     merged = np.concatenate([c.merged for c in cells])[:, None] * (owner[:, None] == np.arange(len(cells)))
-    means, narrow = [], np.uint16 if count <= 1 << 16 else np.int64
-    for rows in _batches(draws, count):
-        drawn = rng.integers(0, count, size=(rows, count), dtype=narrow) + count * np.arange(rows)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(np.float64)
+
+    def means(times: np.ndarray) -> np.ndarray:
         asked = times @ counts
         present = asked > 0
         mean = np.divide(times @ sums, asked, out=np.zeros_like(asked), where=present)
         # a column's sums are those of all its cells, so `mean` is the sum of their means
-        means.append((mean @ (merged > 0)) / (present @ merged))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+        return np.asarray((mean @ (merged > 0)) / (present @ merged))
 
-
-def _batches(draws: int, clusters: int) -> Iterator[int]:
-    """Cut the draws so that a batch of draws × clusters fits in memory."""
-    step = max(1, BATCH_CELLS // clusters)
-    return (min(step, draws - start) for start in range(0, draws, step))
+    return bootstrap_intervals(means, len(sums), rng=rng, level=level, samples=draws)

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 from mimo_eval import measures as known_measures
-from mimo_eval.comparison.macro import Sample, effect_size, estimate
+from mimo_eval.comparison.macro import Sample, estimate
 from mimo_eval.comparison.moved import Moved, Texts, moved_most
 from mimo_eval.comparison.pairing import SCOPES, Paired, Part, Side, notes, pair, read_sides
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.measures import Direction, LanguageMeasure
-from mimo_eval.statistics import holm, win_tie_loss
+from mimo_eval.statistics import effect_size, holm, paired_t, win_tie_loss
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 NEUTRAL = ("Judged", "NumQ", "NumRel", "NumRet")
@@ -54,6 +54,8 @@ class Difference:
     high: float
     p: float
     """Of the permutation test, before Holm."""
+    p_t: float
+    """Of the cluster-robust paired t-test, before Holm; nan if all queries are of one group."""
     effect: float
     """Cohen's d of the paired differences; infinite for a constant difference."""
     win: int
@@ -261,7 +263,7 @@ def _difference(
     paired: Paired, part: Part, measure: str, labels: tuple[str, str], scores: tuple[np.ndarray, np.ndarray], sample: Sample
 ) -> Difference:
     counts = win_tie_loss(sample.difference * (_sign(measure) or 1))
-    setting = paired.scores
+    setting, weight = paired.scores, sample.weight
     return Difference(
         *labels,
         collection=setting.collection,
@@ -271,13 +273,14 @@ def _difference(
         name=part.name,
         measure=measure,
         direction=direction(measure).value,
-        first_mean=float(sample.weight @ scores[0]),
-        second_mean=float(sample.weight @ scores[1]),
-        difference=float(sample.weight @ sample.difference),
+        first_mean=float(weight @ scores[0]),
+        second_mean=float(weight @ scores[1]),
+        difference=float(weight @ sample.difference),
         low=math.nan,
         high=math.nan,
         p=math.nan,
-        effect=effect_size(sample),
+        p_t=paired_t(sample.difference, sample.group, weight).p_value,
+        effect=effect_size(sample.difference, weight),
         win=counts.win,
         tie=counts.tie,
         loss=counts.loss,

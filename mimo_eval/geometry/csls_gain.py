@@ -85,4 +85,5 @@ DIAGNOSTIC = Diagnostic(
     direction=Direction.ZERO,
     needs=(Need.TRANSLATIONS,),
     source="CSLS: Conneau et al. 2018 (arXiv 1710.04087)",
+    beside=("cosine", "csls"),
 )

@@ -88,6 +88,8 @@ class Diagnostic:
     direction: Direction
     needs: tuple[Need, ...]
     source: str
+    beside: tuple[str, ...] = ()
+    """Details without which the value cannot be read, printed beside it: a chance level, the value after centring."""
 
     def measure(self, vectors: LabelledVectors, *, seed: int = 0, sample: int = 4096) -> Finding | Unavailable:
         """Compute it, or say why that is not possible.

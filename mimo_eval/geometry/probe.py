@@ -79,4 +79,5 @@ DIAGNOSTIC = Diagnostic(
     direction=Direction.CHANCE,
     needs=(Need.LANGUAGES, Need.ITEMS),
     source="Libovický et al. 2020 (arXiv 2004.05160)",
+    beside=("after_centring", "chance"),
 )

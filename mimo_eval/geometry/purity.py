@@ -75,4 +75,5 @@ DIAGNOSTIC = Diagnostic(
     direction=Direction.CHANCE,
     needs=(Need.LANGUAGES, Need.ITEMS),
     source="common use; definition ours",
+    beside=("chance",),
 )

@@ -119,4 +119,5 @@ DIAGNOSTIC = Diagnostic(
     direction=Direction.LOWER,
     needs=(Need.ITEMS,),
     source="Wang & Isola 2020 (arXiv 2005.10242), translations left out",
+    beside=("between_minus_within",),
 )

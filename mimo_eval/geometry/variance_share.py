@@ -67,4 +67,5 @@ DIAGNOSTIC = Diagnostic(
     direction=Direction.LOWER,
     needs=(Need.LANGUAGES, Need.ITEMS),
     source="one-way analysis of variance; definition ours",
+    beside=("chance",),
 )

@@ -37,6 +37,7 @@ __all__ = [
     "composition",
     "compute",
     "describe",
+    "direction",
     "languages",
     "parse",
     "provider",
@@ -57,6 +58,15 @@ def parse(text: str) -> list[Measure]:
     if not measures:
         raise ConfigError("no measure is given; write for example: nDCG@10 LPR")
     return measures
+
+
+def direction(measure: Measure) -> Direction:
+    """Return which way a measure gets better.
+
+    :param measure: any measure.
+    :return: the direction.
+    """
+    return measure.direction if isinstance(measure, LanguageMeasure) else standard.direction(measure.NAME)
 
 
 def describe() -> list[Declaration]:

@@ -201,7 +201,8 @@ def unmet(measure: LanguageMeasure, ranking: Ranking) -> tuple[Need, str] | None
     for need in Need:
         missing = _CHECKS[need](ranking) if need in measure.needs else None
         if missing:
-            instead = f"; use {measure.INSTEAD} instead" if measure.INSTEAD else ""
+            helps = need in (Need.FULL_RANKING, Need.SEVERAL_PER_LANGUAGE)  # the others lack the same
+            instead = f"; use {measure.INSTEAD} instead" if measure.INSTEAD and helps else ""
             return need, f"{measure} needs {need.value}, but {missing}{instead}"
     return None
 

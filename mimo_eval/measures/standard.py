@@ -52,11 +52,23 @@ def kernel(measure: Measure) -> Kernel | None:
     return partial(_KERNELS[measure.NAME], cutoff=cutoff, **extra)
 
 
+COUNTS = ("Judged", "NumQ", "NumRel", "NumRet")
+"""Measures of ir-measures that say something of the judgements or of the run's size, not of its quality."""
+
+
+def direction(name: str) -> Direction:
+    """Return which way one of ir-measures' own measures gets better.
+
+    :param name: its name without parameters.
+    :return: the direction.
+    """
+    return Direction.NONE if name in COUNTS else Direction.HIGHER
+
+
 def declarations() -> list[Declaration]:
     """Return the declarations of the effectiveness measures that have a kernel."""
-    directions = {"Judged@10": Direction.NONE}
     return [
-        Declaration(name, answers, (0.0, 1.0), directions.get(name, Direction.HIGHER), (), SOURCE)
+        Declaration(name, answers, (0.0, 1.0), direction(name.split("@")[0]), (), SOURCE)
         for name, answers in ANSWERS.items()
     ]
 

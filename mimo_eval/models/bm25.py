@@ -6,14 +6,19 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mimo_eval.errors import ConfigError
+from mimo_eval.files import read_json, write_json
+from mimo_eval.models.hits import best, stack
 from mimo_eval.models.protocols import Hits
 from mimo_eval.models.tokenizing import NEUTRAL, Analyzer, analyzer
 from mimo_eval.specs import spec_name
+
+LANGUAGES = "languages.json"
 
 
 class Index(NamedTuple):
@@ -84,21 +89,40 @@ class BM25:
             self._search(index, self._analyzer(only or lang).tokens(query), k)
             for query, lang in zip(queries, langs, strict=True)
         ]
-        width = max([1, *(len(documents) for documents, _ in found)])
-        hits = Hits(np.full((len(queries), width), -1), np.full((len(queries), width), -np.inf, np.float32))
-        for row, (documents, scores) in enumerate(found):
-            hits.documents[row, : len(documents)] = documents
-            hits.scores[row, : len(scores)] = scores
-        return hits
+        return stack(found)
 
     def _search(self, index: Index, tokens: list[str], k: int) -> tuple[np.ndarray, np.ndarray]:
         known = [] if index.bm25 is None else [token for token in tokens if token in index.bm25.vocab_dict]
         if not known:
             return np.empty(0, np.int64), np.empty(0, np.float32)
         scores = np.asarray(index.bm25.get_scores(known), np.float32)
-        floor = np.partition(scores, len(scores) - k)[-k] if k < len(scores) else -np.inf
-        documents = np.flatnonzero((scores >= floor) & (scores > 0))
+        documents = best(scores, k)
+        documents = documents[scores[documents] > 0]
         return documents, scores[documents]
+
+    def save(self, index: Index, folder: Path) -> None:
+        """Write an index.
+
+        :param index: what `index` returned.
+        :param folder: an empty folder.
+        """
+        write_json(folder / LANGUAGES, sorted(index.langs))
+        if index.bm25 is not None:
+            index.bm25.save(folder / "bm25s", show_progress=False)
+
+    def load(self, folder: Path) -> Index:
+        """Read an index; nothing in the files is executed.
+
+        :param folder: as `save` wrote it.
+        :return: the index.
+        """
+        import bm25s
+
+        langs = frozenset(read_json(folder / LANGUAGES))
+        for lang in langs:
+            self._analyzer(lang)  # so that it is recorded
+        there = (folder / "bm25s").is_dir()
+        return Index(langs, bm25s.BM25.load(folder / "bm25s", show_progress=False, allow_pickle=False) if there else None)
 
 
 def versions() -> dict[str, str]:

@@ -191,7 +191,7 @@ class ScoreFusion(Fusion):
 
     `minmax` scales from 0, the lowest score found, to 1, the highest; a document that is alone, or scores that are all equal,
     get 1. `zscore` subtracts the mean and divides by the standard deviation; where all are equal they get 0. `none` takes
-    scores as they are. A document that a base did not return gets 0 of it, which is `minmax`'s lowest but `zscore`'s mean: under
+    scores as they are. A document that a base did not return gets 0 of it, which is `minmax`'s lowest but `zscore`'s mean: with
     `zscore` a base that returns a document below its mean says less for it than one that does not return it.
 
     :param bases: two models or more: names with arguments, folders, hub ids, other combinations.

@@ -10,6 +10,7 @@ import numpy as np
 
 from mimo_eval.errors import ConfigError
 from mimo_eval.models.protocols import Role
+from mimo_eval.specs import spec_name
 
 
 class HashingEncoder:
@@ -28,7 +29,7 @@ class HashingEncoder:
         if not (isinstance(dim, int) and dim >= 1 and 1 <= shortest <= longest <= 8):
             raise ConfigError(f"hashing(dim={dim}, shortest={shortest}, longest={longest}): out of range")
         self.dim, self.shortest, self.longest = dim, shortest, longest
-        self.name = "hashing"
+        self.name = spec_name("hashing", {"dim": (dim, 1024), "shortest": (shortest, 2), "longest": (longest, 4)})
 
     def fingerprint(self, role: Role) -> dict[str, Any]:
         """Return everything that changes a vector; queries and documents are treated alike."""

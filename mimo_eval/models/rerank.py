@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -13,10 +12,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models.dense import DTYPES, _first_line, _hub_commit, _hub_file, hash_folder
 from mimo_eval.models.fusion import combined_name, description, identity, load_bases
 from mimo_eval.models.loading import HUB_ID, MODULE, Model, model_name
 from mimo_eval.models.protocols import CorpusTexts, Hits
+from mimo_eval.models.sources import DTYPES, ModelFiles, first_line
 from mimo_eval.registry import load_attribute
 
 BLOCK = 16_384
@@ -63,21 +62,18 @@ class CrossEncoderScorer:
     ) -> None:
         if dtype not in DTYPES:
             raise ConfigError(f"unknown dtype '{dtype}'; choose {', '.join(DTYPES)}")
-        self.model_id, self.revision, self.batch_size, self.device = model, revision, batch_size, device
+        if max_length is not None and max_length < 1:
+            raise ConfigError(f"the max length must be at least 1, not {max_length}")
+        self.model_id, self.batch_size, self.device = model, batch_size, device
         self.dtype, self.max_length, self.trust_remote_code = dtype, max_length, trust_remote_code
-        self.folder = Path(model) if Path(model).is_dir() else None
-        self.name = Path(model).absolute().name if self.folder else model
-
-    @cached_property
-    def _identity(self) -> str:
-        """The commit on the hub, or a hash of the folder's files."""
-        return hash_folder(self.folder) if self.folder else f"hub:{_hub_commit(self.model_id, self.revision)}"
+        self.files = ModelFiles(model, revision)
+        self.name = self.files.label
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a score."""
         return {
             "model": self.name,
-            "identity": self._identity,
+            "identity": self.files.identity,
             "max_length": self.max_length,
             "dtype": self.dtype,
             "versions": {p: ".".join(version(p).split(".")[:2]) for p in ("sentence-transformers", "transformers")},
@@ -87,11 +83,15 @@ class CrossEncoderScorer:
         """Return what a reader of the result wants to know of the model."""
         known: dict[str, Any] = {}
         if "model" in self.__dict__:
-            known = {"max_length": self.model.max_length, "parameters": sum(p.numel() for p in self.model.parameters())}
+            known = {
+                "max_length": getattr(self.model, "max_seq_length" if hasattr(self.model, "max_seq_length") else "max_length"),
+                "parameters": sum(p.numel() for p in self.model.parameters()),
+                "device": str(self.model.device),
+            }
         return {
             "name": self.name,
-            "source": "folder" if self.folder else self.model_id,
-            "revision": self._identity,
+            "source": "folder" if self.files.local else self.model_id,
+            "revision": self.files.identity,
             "dtype": self.dtype,
             "max_length": self.max_length,
             "trust_remote_code": self.trust_remote_code,
@@ -100,18 +100,14 @@ class CrossEncoderScorer:
 
     def _check_head(self) -> None:
         """Refuse a model without a head that scores pairs: a random one would be put in its place without a word."""
-        names = ("config_sentence_transformers.json", "config.json")
-        ours, config = (_read(self.folder / name if self.folder else self._hub_file(name)) for name in names)
-        kinds = config.get("architectures") or []
-        if ours.get("model_type") == "CrossEncoder" or self.trust_remote_code or not kinds or kinds[0].endswith(HEADS):
+        kinds = (self.files.json("config.json") or {}).get("architectures") or [HEADS[0]]
+        saved_as = self.files.config.get("model_type")
+        if saved_as == "CrossEncoder" or self.trust_remote_code or kinds[0].endswith(HEADS):
             return
         raise ModelError(
             f"the model '{self.model_id}' is no re-ranker: {kinds[0]} has nothing that scores a pair; choose a cross-encoder, "
             "such as BAAI/bge-reranker-v2-m3"
         )
-
-    def _hub_file(self, name: str) -> Path | None:
-        return _hub_file(self.model_id, name, self._identity.removeprefix("hub:"))
 
     @cached_property
     def model(self) -> Any:
@@ -124,14 +120,14 @@ class CrossEncoderScorer:
         try:
             return CrossEncoder(
                 self.model_id,
-                revision=self._identity.removeprefix("hub:") if self._identity.startswith("hub:") else None,
+                revision=self.files.commit,
                 device=self.device,
                 max_length=self.max_length,
                 trust_remote_code=self.trust_remote_code,
                 model_kwargs={} if self.dtype == "float32" else {"dtype": self.dtype},
             )
         except Exception as error:
-            raise ModelError(f"the model '{self.model_id}' cannot be loaded: {_first_line(error)}") from error
+            raise ModelError(f"the model '{self.model_id}' cannot be loaded: {first_line(error)}") from error
 
     def predict(self, pairs: Sequence[tuple[str, str]]) -> Any:
         """Score pairs.
@@ -144,15 +140,8 @@ class CrossEncoderScorer:
             return self.model.predict(list(pairs), batch_size=self.batch_size, show_progress_bar=False)
         except (RuntimeError, IndexError, ValueError) as error:
             raise ModelError(
-                f"{self.name}: cannot score: {_first_line(error)}; a smaller --batch-size or --max-length may help"
+                f"{self.name}: cannot score: {first_line(error)}; a smaller --batch-size or --max-length may help"
             ) from error
-
-
-def _read(path: Path | None) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text("utf-8"))) if path and path.is_file() else {}
-    except (ValueError, TypeError) as error:
-        raise ModelError(f"{path}: not JSON ({error})") from error
 
 
 class Pairs:
@@ -195,7 +184,8 @@ class Pairs:
 
     def scores(self, codes: np.ndarray) -> np.ndarray:
         """Return the float32 scores of pairs that all have one."""
-        return self._scores[self._place(codes)]
+        found: np.ndarray = self._scores[self._place(codes)]
+        return found
 
     def _place(self, codes: np.ndarray) -> np.ndarray:
         place: np.ndarray = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)

@@ -124,7 +124,7 @@ class TransformerRetriever:
         for name in names:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigError(f"{self.KIND}({name}={value}): the {name.replace('_', ' ')} must be a whole number, at least 1")
+                raise ConfigError(f"{self.KIND}({name}={value}): {name.replace('_', ' ')} must be a whole number, at least 1")
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a score."""
@@ -175,12 +175,13 @@ class TransformerRetriever:
     @cached_property
     def encoder(self) -> Any:
         """The loaded model."""
-        self.check_kind()
         from transformers.utils import logging as transformers_logging
 
+        self.check_kind()
+        load = self.encoder_class()
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
-            encoder = self.encoder_class()(
+            encoder = load(
                 self.model,
                 revision=self.files.commit,
                 device=self.device,
@@ -208,7 +209,7 @@ class TransformerRetriever:
         """Set the most tokens of a text."""
         encoder.max_seq_length = length
 
-    def encode(self, texts: Sequence[str], role: Role, **options: Any) -> Any:
+    def vectors(self, texts: Sequence[str], role: Role, **options: Any) -> Any:
         """Encode texts as sentence-transformers does.
 
         :param texts: n texts.

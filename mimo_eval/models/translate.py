@@ -110,12 +110,15 @@ class Queries:
 
 
 class _Translated:
-    """What a translated encoder and a translated retriever share."""
+    """What a translated encoder and a translated retriever share.
 
-    def __init__(self, kind: str, base: Any, queries: Queries) -> None:
+    :param base: the model.
+    :param queries: translates its queries.
+    """
+
+    def __init__(self, base: Any, queries: Queries) -> None:
         self.base, self.queries = base, queries
         self.name = combined_name("translate", [model_name(base), queries.name], {"to": (queries.target, "en")})
-        self._kind = kind
 
     def _fingerprint(self, of_base: dict[str, Any]) -> dict[str, Any]:
         translator: Any = self.queries.translator
@@ -135,7 +138,7 @@ class _Translated:
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model, and how many queries were translated."""
         return {
-            "kind": f"translate, {self._kind}",
+            "kind": "translate",
             "translator": {"name": self.queries.name, **getattr(self.queries.translator, "describe", dict)()},
             "to": self.queries.target,
             "queries": dict(self.queries.counts),
@@ -144,15 +147,12 @@ class _Translated:
 
 
 class TranslatedEncoder(_Translated):
-    """An encoder whose queries are translated first.
+    """An encoder whose queries are translated first."""
 
-    :param base: the encoder.
-    :param queries: translates them.
-    """
-
-    def __init__(self, base: Encoder, queries: Queries) -> None:
-        super().__init__("dense", base, queries)
-        self.similarity = getattr(base, "similarity", "cosine")
+    @property
+    def similarity(self) -> str:
+        """The base's, which may have to read its files for it."""
+        return str(getattr(self.base, "similarity", "cosine"))
 
     @property
     def fingerprint(self) -> Callable[[Role], dict[str, Any]]:
@@ -187,7 +187,7 @@ class TranslatedRetriever(_Translated):
     """
 
     def __init__(self, base: Retriever, queries: Queries) -> None:
-        super().__init__("retriever", base, queries)
+        super().__init__(base, queries)
         self.per_language = getattr(base, "per_language", True)
         self.merge = getattr(base, "merge", "raw")
 

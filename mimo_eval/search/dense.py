@@ -84,6 +84,15 @@ class DenseScorer:
             np.einsum("nd,nd->n", left[which_query[part]], right[which_document[part]], out=out[part])
         return out.astype(np.float32)
 
+    def table(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        """Return the scores of all pairs of some queries and documents, to the precision of a float32 product.
+
+        :param query_rows: (q,) rows of queries.
+        :param document_rows: (n,) rows of documents.
+        :return: (q, n) float32.
+        """
+        return np.asarray(self.queries.gather(query_rows) @ self.documents.gather(document_rows).T)
+
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         """Find the best documents of one block, and some more.
 

@@ -18,6 +18,8 @@ from mimo_eval.mixing import Pool
 from mimo_eval.search import keys
 
 Progress = Callable[[int], None]
+TABLE = 2**27
+"""Scores up to which a corpus's whole table is computed for measures that look beyond the run: half a gigabyte."""
 WHOLE = 2**24
 """Scores in a block up to which the whole of it is ranked, which saves counting in a second look."""
 
@@ -38,6 +40,9 @@ class CompleteScorer(Scorer, Protocol):
 
     def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
         """Return float32 scores of pairs."""
+
+    def table(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        """Return the float32 scores of all pairs, (queries, documents), to an engine's precision."""
 
     def count_in_lists(
         self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray, size: int
@@ -241,11 +246,20 @@ def ranking_of(collection: Collection, found: PoolRanking) -> Ranking:
 
 
 def _scores(pool: Pool, scorer: CompleteScorer) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """Return what gives the scores of any documents to measures that look beyond the run."""
+    """Return what gives the scores of any documents to measures that look beyond the run.
 
-    def scores(rows: np.ndarray, documents: np.ndarray) -> np.ndarray:
-        queries = np.repeat(pool.queries[rows], documents.shape[1])
-        return scorer.exact(queries, documents.reshape(-1)).reshape(documents.shape)
+    They are rounded to six decimals, so that documents with equal vectors tie whatever computed them.
+    """
+    rows = np.sort(np.concatenate(list(pool.documents.values())))
+    table: list[np.ndarray] = []
+
+    def scores(queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
+        if len(pool.queries) * len(rows) > TABLE:
+            pairs = np.repeat(pool.queries[queries], documents.shape[1])
+            return np.round(scorer.exact(pairs, documents.reshape(-1)).reshape(documents.shape), 6)
+        if not table:
+            table.append(np.round(scorer.table(pool.queries, rows), 6))
+        return np.asarray(table[0][queries[:, None], np.searchsorted(rows, documents)])
 
     return scores
 

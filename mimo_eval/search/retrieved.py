@@ -9,8 +9,9 @@ import numpy as np
 
 from mimo_eval.collections.collection import Collection
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models.protocols import Hits, Retriever
+from mimo_eval.models.protocols import Hits, Retriever, StoredRetriever
 from mimo_eval.search import keys
+from mimo_eval.search.index_store import IndexStore
 
 BATCH = 4096
 Merge = Callable[[np.ndarray], np.ndarray]
@@ -36,7 +37,7 @@ differ)."""
 
 
 class RetrieverScorer:
-    """Asks a retriever block by block; an index is made once per block.
+    """Asks a retriever block by block; an index is made once per block, and kept on disk if the retriever can save it.
 
     :param retriever: the model.
     :param collection: the texts.
@@ -50,17 +51,27 @@ class RetrieverScorer:
         if merge not in MERGES:
             raise ConfigError(f"{self.name}: unknown way to merge languages '{merge}'; choose one of {', '.join(MERGES)}")
         self.merge = MERGES[merge]
-        self.indexed = 0
+        self.store = IndexStore(retriever) if isinstance(retriever, StoredRetriever) else None
+        self.indexed = self.read = 0
 
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         """Return keys of what the retriever found, at most k for each query."""
-        documents = self.collection.documents
-        langs = [documents.languages[n] for n in documents.language[rows]]
-        index = self.retriever.index(documents.read(rows), langs=langs)
-        self.indexed += len(rows)
+        index = self._index(lang, rows)
         parts = [self._search(index, rows, query_rows[start : start + BATCH], k) for start in range(0, len(query_rows), BATCH)]
         width = max((part.shape[1] for part in parts), default=1) or 1
         return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in parts])
+
+    def _index(self, lang: str, rows: np.ndarray) -> Any:
+        documents = self.collection.documents
+
+        def build() -> Any:
+            langs = [documents.languages[n] for n in documents.language[rows]]
+            return self.retriever.index(documents.read(rows), langs=langs)
+
+        index, built = self.store.get(lang, documents, rows, build) if self.store else (build(), True)
+        self.indexed += len(rows) if built else 0
+        self.read += 0 if built else len(rows)
+        return index
 
     def _search(self, index: Any, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         queries = self.collection.queries

@@ -51,7 +51,7 @@ def test_the_table_fits_and_says_which_is_better(results):
     assert outcome.exit_code == 0, outcome.output
     lines = outcome.output.splitlines()
     assert max(cell_len(line) for line in lines if not line.startswith("   ")) <= 100  # paths are never broken
-    assert lines[0] == "A  hashing  (baseline)"
+    assert lines[0] == "A  hashing(dim=64)  (baseline)"
     assert "RR@10 (higher is better), B − A; 12 questions" in lines
     assert "LPR (neither more nor less is better), B − A; 12 questions" in lines
     assert "RR@10 (higher is better), B − A, by query language" in lines

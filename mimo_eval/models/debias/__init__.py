@@ -8,7 +8,6 @@ of 0 gives the encoder's own rankings, but still asks for a fit sample.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, cast
@@ -96,9 +95,7 @@ class _Debiased(ABC):
     def _notes(self) -> dict[str, str]:
         return {}
 
-    def scorer(
-        self, queries: VectorStore, documents: VectorStore, sample: Callable[[Texts], VectorStore]
-    ) -> CompleteScorer:
+    def scorer(self, queries: VectorStore, documents: VectorStore, sample: Callable[[Texts], VectorStore]) -> CompleteScorer:
         """Return what scores queries and documents by changed vectors.
 
         :param queries: the encoder's vectors of queries.
@@ -135,9 +132,7 @@ class Centering(_Debiased):
 
     method = "centering"
 
-    def __init__(
-        self, base: str | Encoder, *, sample: str = "mini", size: int = 3000, seed: int = 0, **options: Any
-    ) -> None:
+    def __init__(self, base: str | Encoder, *, sample: str = "mini", size: int = 3000, seed: int = 0, **options: Any) -> None:
         super().__init__(base, sample, size, seed, options)
 
     def _scorer(self, queries: VectorStore, documents: VectorStore, sample: VectorStore) -> CompleteScorer:

@@ -72,9 +72,10 @@ class ChangedVectors:
         norms = _norms(after)
         lost = np.flatnonzero(norms <= NOTHING * _norms(before))
         if len(lost):
+            first = self.texts.ids(rows[lost[:1]])[0]
             raise ModelError(
-                f"nothing is left of the vector of text '{self.texts.ids(rows[lost[:1]])[0]}' and {len(lost) - 1} more, so it has "
-                "no cosine; take a larger sample or a lower rank"
+                f"debiasing leaves nothing of the vector of text '{first}' and {len(lost) - 1} more, so it has no cosine; take "
+                "a larger sample or a lower rank"
             )
         return np.asarray(after / norms[:, None])
 
@@ -97,7 +98,7 @@ class PerQueryLanguage:
     def _parts(self, query_rows: np.ndarray) -> Iterator[tuple[DenseScorer, np.ndarray]]:
         """Yield each language's scorer and the positions of its queries, ascending."""
         languages = self.queries.language[query_rows]
-        for number in np.unique(languages):
+        for number in np.unique(languages) if len(languages) else (0,):  # to no queries any scorer has the right answer
             lang = self.queries.languages[number]
             if lang not in self._made:
                 self._made[lang] = self.make(lang)
@@ -105,18 +106,11 @@ class PerQueryLanguage:
 
     def _joined(self, query_rows: np.ndarray, answer: Callable[[DenseScorer, np.ndarray], np.ndarray]) -> np.ndarray:
         """Put the answers of all languages' scorers together, in the order of the queries."""
-        result: np.ndarray | None = None
-        for scorer, mine in self._parts(query_rows):
-            part = answer(scorer, mine)
-            if result is None:
-                result = np.empty((len(query_rows), *part.shape[1:]), part.dtype)
+        parts = [(mine, answer(scorer, mine)) for scorer, mine in self._parts(query_rows)]
+        result = np.empty((len(query_rows), *parts[0][1].shape[1:]), parts[0][1].dtype)
+        for mine, part in parts:
             result[mine] = part
-        return answer(self._any(), np.empty(0, np.int64)) if result is None else result
-
-    def _any(self) -> DenseScorer:
-        """Return some scorer; to no queries each of them gives the same answer."""
-        lang = self.queries.languages[0]
-        return self._made.setdefault(lang, self._made.get(lang) or self.make(lang))
+        return result
 
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         """Find the best documents of one block, and some more.
@@ -147,6 +141,15 @@ class PerQueryLanguage:
         :return: (n,) float32.
         """
         return self._joined(query_rows, lambda scorer, mine: scorer.exact(query_rows[mine], document_rows[mine]))
+
+    def table(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        """Return the scores of all pairs.
+
+        :param query_rows: (q,) rows of queries.
+        :param document_rows: (n,) rows of documents.
+        :return: (q, n) float32.
+        """
+        return self._joined(query_rows, lambda scorer, mine: scorer.table(query_rows[mine], document_rows))
 
     def count_in_lists(
         self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray, size: int

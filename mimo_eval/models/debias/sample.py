@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection as Some
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from mimo_eval.embeddings import text_hash
 from mimo_eval.errors import DataError
 from mimo_eval.files import digest
 
-ENDING = re.compile(r"\.(jsonl|json|ndjson)?(\.(gz|zst))?$")
+ENDING = re.compile(r"(?<=.)(\.(jsonl|json|ndjson))?(\.(gz|zst))?$")
 REMEDY = "name other texts with sample=…: a collection, or a JSON-lines file of {text, lang, group}"
 BATCH = 10_000
 
@@ -79,7 +78,7 @@ class Sample:
         """Hash of the content of what it is drawn from."""
         return self._loaded.revision
 
-    def draw(self, languages: Some[str]) -> Texts:
+    def draw(self, languages: set[str]) -> Texts:
         """Draw texts.
 
         :param languages: languages that are wanted; those that the sample lacks are not in the result.
@@ -97,7 +96,7 @@ class Sample:
     def _rows(self, texts: Texts, lang: str) -> np.ndarray:
         rows = texts.rows(lang)
         groups = texts.column("group").take(rows).to_pylist()
-        hashes = np.array([xxhash.xxh3_64_intdigest(f"{self.seed}\0{group}") for group in groups], np.uint64)
+        hashes = np.array([xxhash.xxh3_64_intdigest(f"{self.seed}\0{group}".encode()) for group in groups], np.uint64)
         return rows[np.argsort(hashes, kind="stable")[: self.size]]
 
     def refuse_overlap(self, drawn: Texts, documents: Texts, queries: Texts) -> None:
@@ -117,8 +116,8 @@ class Sample:
         if shared:
             first = drawn.ids([min(mine[key] for key in shared)])[0]
             raise DataError(
-                f"the sample '{self.name}' shares {len(shared):,} of its {len(drawn):,} texts with the documents and queries of "
-                f"{evaluated}, on which it must not be estimated (one is '{first}'); {REMEDY}"
+                f"the sample '{self.name}' shares {len(shared):,} of its {len(drawn):,} texts with the documents and queries "
+                f"of {evaluated}, on which nothing may be estimated (one is '{first}'); {REMEDY}"
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mimo_eval.embeddings import VectorStore
-from mimo_eval.errors import DataError
+from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.models.debias.sample import REMEDY, Sample
 
 FLAT = 1e-10
@@ -40,7 +40,7 @@ def means(sample: Sample, vectors: VectorStore) -> PerLanguage:
     found = {}
     for lang in vectors.texts.languages:
         rows = vectors.texts.rows(lang)
-        found[lang] = sum(part.sum(axis=0, dtype=np.float64) for _, part in vectors.tiles(lang, rows)) / len(rows)
+        found[lang] = np.sum([part.sum(axis=0, dtype=np.float64) for _, part in vectors.tiles(lang, rows)], axis=0) / len(rows)
     return PerLanguage(sample, found)
 
 
@@ -54,22 +54,23 @@ def directions(sample: Sample, vectors: VectorStore, rank: int) -> PerLanguage:
     :param vectors: their vectors.
     :param rank: how many per language.
     :return: language to (rank, d) float64, orthonormal rows, the strongest first.
-    :raises DataError: if a language's texts do not span as many dimensions.
+    :raises ConfigError: if they are all the dimensions there are.
+    :raises DataError: if a language's texts do not span as many.
     """
-    return PerLanguage(
-        sample, {lang: _directions(sample, vectors, lang, rank) for lang in vectors.texts.languages if len(vectors.texts)}
-    )
+    return PerLanguage(sample, {lang: _directions(sample, vectors, lang, rank) for lang in vectors.texts.languages})
 
 
 def _directions(sample: Sample, vectors: VectorStore, lang: str, rank: int) -> np.ndarray:
     rows, width = vectors.texts.rows(lang), vectors.width or 0
     if rank == 0:
         return np.empty((0, width))
+    if rank >= width:
+        raise ConfigError(f"rank={rank} leaves nothing of vectors of {width} dimensions")
     product = np.zeros((width, width))
     for _, part in vectors.tiles(lang, rows, 4096):
         wide = part.astype(np.float64)
         product += wide.T @ wide
-    strength, found = _largest(product, min(rank, width))
+    strength, found = _largest(product, rank)
     spanned = int((strength > FLAT * strength[0]).sum()) if strength[0] > 0 else 0
     if spanned < rank:
         raise DataError(

@@ -1,0 +1,174 @@
+"""Indexes on disk: one folder per (retriever's fingerprint, language, documents), complete or not there.
+
+An index is written into a temporary folder, which is renamed when every file of it is complete; a manifest holds the size and
+checksum of each. A torn or damaged index is built again, never used. A lock per index makes a second process wait and then
+find the work done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xxhash
+
+from mimo_eval import __version__
+from mimo_eval.collections.collection import Texts
+from mimo_eval.errors import CacheError, DataError
+from mimo_eval.files import cache_dir, digest, write_json
+from mimo_eval.models.protocols import StoredRetriever
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+FULL = "; free space, or set MIMO_EVAL_CACHE to a folder that can be written"
+
+logger = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """An index, and whether it had to be built."""
+
+    index: Any
+    built: bool
+
+
+class IndexStore:
+    """The indexes of one retriever.
+
+    :param retriever: the model.
+    :param root: folder of all indexes.
+    """
+
+    def __init__(self, retriever: StoredRetriever, root: Path | None = None) -> None:
+        self.retriever = retriever
+        self.name = str(getattr(retriever, "name", type(retriever).__name__))
+        self.fingerprint = {"version": __version__, "type": _kind(retriever), **retriever.fingerprint()}
+        key = json.dumps([FORMAT, self.fingerprint], sort_keys=True, ensure_ascii=False)
+        self.folder = (root or cache_dir() / "indexes") / digest(key)[:20]
+
+    def get(self, lang: str, texts: Texts, rows: np.ndarray, build: Callable[[], Any]) -> Found:
+        """Return the index of some documents; it is built and stored if it is not there.
+
+        :param lang: their language; empty for a corpus in several.
+        :param texts: the collection's documents.
+        :param rows: which of them, in the order indexed.
+        :param build: makes the index.
+        :return: the index.
+        :raises CacheError: if it cannot be stored.
+        """
+        folder = self.folder / (lang or "all") / content_key(texts, rows)[:20]
+        index = self._read(folder)
+        if index is not None:
+            return index
+        with self._lock(folder):
+            index = self._read(folder)  # another process may have built it while this one waited
+            if index is not None:
+                return index
+            found = Found(build(), built=True)
+            self._write(folder, found.index, len(rows))
+        return found
+
+    def _read(self, folder: Path) -> Found | None:
+        if not folder.is_dir():
+            return None
+        if not intact(folder):
+            logger.warning("%s: damaged index of %s; it is built again", folder, self.name)
+            return None
+        try:
+            return Found(self.retriever.load(folder), built=False)
+        except (DataError, OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            logger.warning("%s: index of %s cannot be read (%s); it is built again", folder, self.name, error)
+            return None
+
+    def _write(self, folder: Path, index: Any, documents: int) -> None:
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+        try:
+            self.retriever.save(index, temporary)
+            content = {"format": FORMAT, "documents": documents, "files": checksums(temporary)}
+            write_json(temporary / MANIFEST, content)
+            if folder.exists():
+                shutil.rmtree(folder)
+            temporary.chmod(self.folder.stat().st_mode & 0o777)  # mkdtemp's is for its owner alone
+            temporary.rename(folder)
+        except OSError as error:
+            raise CacheError(f"{folder}: the index cannot be stored ({error.strerror or error}){FULL}") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @contextmanager
+    def _lock(self, folder: Path) -> Iterator[None]:
+        """Keep other processes from one index; what a killed one left half-written is removed."""
+        from filelock import FileLock
+
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / "retriever.json").exists():
+                write_json(self.folder / "retriever.json", self.fingerprint)
+            lock = FileLock(folder.parent / f".{folder.name}.lock")
+            lock.acquire()
+        except OSError as error:
+            raise CacheError(f"{folder.parent}: indexes cannot be stored ({error.strerror or error}){FULL}") from error
+        try:
+            for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            yield
+        finally:
+            lock.release()
+
+
+def _kind(retriever: Any) -> str:
+    """Return a retriever's class, so that two that call themselves the same do not share."""
+    return f"{type(retriever).__module__}.{type(retriever).__qualname__}"
+
+
+def content_key(texts: Texts, rows: np.ndarray) -> str:
+    """Return a hash of the documents of an index: their texts, languages and order.
+
+    :param texts: the collection's documents.
+    :param rows: which of them, in the order indexed.
+    :return: 32 hexadecimal characters; the same in every collection that holds the same texts of these languages.
+    """
+    numbers = texts.language[rows]
+    present = np.unique(numbers)
+    names = [texts.languages[number] for number in present]
+    positions = np.empty(len(rows), np.int64)
+    for number, name in zip(present, names, strict=True):
+        mine = numbers == number
+        positions[mine] = np.searchsorted(texts.rows(name), rows[mine])
+    shards = [part for name in names for part in (name, texts.shards[name])]
+    return digest(*shards, np.searchsorted(present, numbers).astype("<i8").tobytes(), positions.astype("<i8").tobytes())
+
+
+def checksums(folder: Path) -> dict[str, list[Any]]:
+    """Return size and checksum of every file of an index but its manifest.
+
+    :param folder: the index's folder.
+    :return: path inside it to [bytes, hash].
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / MANIFEST:
+            hasher = xxhash.xxh3_128()
+            with path.open("rb") as stream:
+                while block := stream.read(2**20):
+                    hasher.update(block)
+            found[path.relative_to(folder).as_posix()] = [path.stat().st_size, hasher.hexdigest()]
+    return found
+
+
+def intact(folder: Path) -> bool:
+    """Say whether an index is what was written: the same files, with the same content.
+
+    :param folder: the index's folder.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return bool(manifest["format"] == FORMAT and manifest["files"] == checksums(folder))
+    return False
