@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.languages import normalise
@@ -28,10 +28,10 @@ class Task(BaseModel):
     """Name of a collection, with options if need be: `xquad-r(level=sentence)`."""
     languages: tuple[str, ...] | None = None
     """Languages to read; all if not given."""
-    mixes: tuple[str, ...] = ("parallel",)
+    mixes: tuple[str, ...] = Field(default=("parallel",), min_length=1)
     """Mixes as users write them."""
-    main: str = "nDCG@20"
-    """The measure that a leaderboard sorts by."""
+    main: str | None = None
+    """The measure that a leaderboard sorts by; nDCG@20 if it is among the measures, else the first of them."""
 
     @field_validator("languages")
     @classmethod
@@ -59,10 +59,20 @@ class Benchmark(BaseModel):
     """What a reader must know to compare the numbers with published ones."""
     tasks: tuple[Task, ...] = Field(min_length=1)
     """Collections and their mixes."""
-    measures: tuple[str, ...] = DEFAULT_MEASURES
+    measures: tuple[str, ...] = Field(default=DEFAULT_MEASURES, min_length=1)
     """Measures as ir-measures writes them."""
     depth: int = Field(default=100, ge=1, le=100_000)
     """Documents kept per query."""
+
+    @model_validator(mode="after")
+    def _mains(self) -> Benchmark:
+        usual = "nDCG@20" if "nDCG@20" in self.measures else self.measures[0]
+        for task in self.tasks:
+            if task.main is not None and task.main not in self.measures:
+                raise ValueError(f"main: {task.main} is none of the measures {', '.join(self.measures)}")
+        tasks = tuple(task if task.main else task.model_copy(update={"main": usual}) for task in self.tasks)
+        object.__setattr__(self, "tasks", tasks)  # frozen for users, completed here
+        return self
 
 
 def names() -> dict[str, Path]:
@@ -75,15 +85,28 @@ def names() -> dict[str, Path]:
 def load_benchmark(name: str) -> Benchmark:
     """Read a benchmark.
 
-    :param name: the name of one that comes with the package, or a YAML file.
+    :param name: the name of one that comes with the package, a YAML file, or the folder of a collection.
     :return: the benchmark.
     :raises ConfigError: if there is none, or the file is not a benchmark; the message names the field.
     """
+    if Path(name).is_dir():
+        return of_folder(Path(name))
     known = names()
     path = known.get(name) or Path(name)
     if not path.is_file():
-        raise ConfigError(f"unknown benchmark '{name}'; known: {', '.join(known)}, or a YAML file")
+        raise ConfigError(f"unknown benchmark '{name}'; known: {', '.join(known)}, a YAML file, or a collection's folder")
     return read_benchmark(path)
+
+
+def of_folder(folder: Path) -> Benchmark:
+    """Return a benchmark on a folder of the user's: all of it, each language by itself, and every pair of languages.
+
+    :param folder: a collection's folder.
+    :return: the benchmark, named like the folder.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", folder.resolve().name).strip("._-") or "folder"
+    task = Task(collection=str(folder), mixes=("union", "monolingual", "cross-lingual"))
+    return Benchmark(name=name, title=f"the collection in {folder}", tasks=(task,))
 
 
 def read_benchmark(path: Path) -> Benchmark:
@@ -134,4 +157,4 @@ def data_folder(task: Task, data: Path | None, count: int) -> Path | None:
     if data is None:
         return None
     inside = data / task.collection.split("(")[0]
-    return inside if inside.is_dir() else (data if count == 1 or not os.environ.get("MIMO_EVAL_DATA") else None)
+    return inside if inside.is_dir() else (data if count == 1 else None)

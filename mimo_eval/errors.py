@@ -40,12 +40,6 @@ class ModelError(MimoEvalError):
     exit_code = 3
 
 
-class GateError(MimoEvalError):
-    """A result that is worse than its baseline allows."""
-
-    exit_code = 1
-
-
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional module.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ from mimo_eval import __version__, environment, measures
 from mimo_eval.benchmark import DEFAULT_MEASURES, Benchmark, Task, data_folder, first_fault, load_benchmark
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.mixing import Mix, pools
-from mimo_eval.models.loading import KINDS, Model, ModelOptions, load_model, model_name
+from mimo_eval.languages import parse_languages
+from mimo_eval.mixing import Mix, all_pools
+from mimo_eval.models.loading import Model, ModelOptions, load_model, model_name
 from mimo_eval.models.protocols import Derived, Encoder
 from mimo_eval.results import (
     FILE,
@@ -75,7 +77,9 @@ def evaluate(
     :param changes: `languages`, `mixes`, `measures`, `depth` instead of the benchmark's.
     :return: one row per model, collection and mix; one column per measure.
     """
-    models = [model] if isinstance(model, (str, *KINDS)) else list(model)
+    models: list[Any] = list(model) if isinstance(model, (list, tuple)) else [model]
+    if not models:
+        raise ConfigError("no model is given")
     chosen = changed(load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark, **changes)
     outcomes = (
         run(m, chosen, data=Path(data) if data else None, output=Path(output) if output else None, options=options)
@@ -105,11 +109,14 @@ def changed(
     content = benchmark.model_dump()
     for task in content["tasks"]:
         if languages:
-            task["languages"] = _several(languages)
+            task["languages"] = parse_languages(languages) if isinstance(languages, str) else tuple(languages)
         if mixes:
             task["mixes"] = _several(mixes)
     if measures:
         content["measures"] = _several(measures)
+        for task in content["tasks"]:
+            if task["main"] not in content["measures"]:
+                del task["main"]
     if depth is not None:
         content["depth"] = depth
     try:
@@ -160,13 +167,32 @@ def run(
         known = folder is not None and (folder / FILE).exists() and (not save_runs or (folder / "runs").is_dir())
         if folder and known and not again and hasattr(state.model, "fingerprint"):
             return Outcome(read_result(folder), folder, reused=True)
+        if folder:
+            _refuse_unwritable(folder)
+        runs = folder / "runs.partial" if folder and save_runs else None
         for task, collection in loaded:
-            _evaluate_task(state, task, collection, benchmark, parsed, folder if save_runs else None)
+            _evaluate_task(state, task, collection, benchmark, parsed, runs)
         state.work.timings["total"] = perf_counter() - start
         result = _result(state, benchmark, collections, key)
     if folder:
+        if (folder / FILE).exists():
+            result.geometry = read_result(folder).geometry  # of the same vectors: the key says so
+        if runs:
+            shutil.rmtree(folder / "runs", ignore_errors=True)
+            runs.rename(folder / "runs")
         write_result(folder, result, pd.concat(state.queries, ignore_index=True))
     return Outcome(result, folder, reused=False)
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Find out before the work whether its result can be written; runs of a broken-off evaluation are removed."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+        shutil.rmtree(folder / "runs.partial", ignore_errors=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: results cannot be written ({error.strerror}); choose another folder with -o") from error
 
 
 def _key(model: Model, benchmark: Benchmark, collections: list[Collection]) -> str:
@@ -193,24 +219,25 @@ def _evaluate_task(
     state: _Run, task: Task, collection: Collection, benchmark: Benchmark, parsed: list[Measure], save: Path | None
 ) -> None:
     mixes = [Mix.parse(text) for text in task.mixes]
-    made = {mix: pools(collection, mix) for mix in mixes}
-    every = [pool for mix in mixes for pool in made[mix]]
+    made = {mix: all_pools(collection, mix) for mix in mixes}
+    every = [pool for mix in mixes for pool in made[mix] if len(pool.queries)]
     if not every:
         raise DataError(f"{collection.name}: no query has a relevant document in any of: {', '.join(task.mixes)}")
     ranked = rankings(state.model, collection, every, state.work)
     with state.work.progress.phase(f"score {collection.name}", len(every), "corpora") as advance:
         for mix in mixes:
             scored = []
-            for _ in made[mix]:
+            for _ in filter(lambda pool: len(pool.queries), made[mix]):
                 found = next(ranked)
                 with state.work.timed("score"):
                     scores = score_pool(collection, found, parsed, benchmark.depth)
                 scored.append(scores.pool)
                 state.queries.append(scores.queries)
                 if save:
-                    _save_run(save / "runs", collection, found, model_name(state.model))
+                    _save_run(save, collection, found, model_name(state.model))
                 advance(1)
-            setting = average(collection.name, mix, task.main, parsed, scored)
+            unasked = {pool.name: pool.dropped for pool in made[mix] if not len(pool.queries)}
+            setting = average(collection.name, mix, task.main or "", parsed, scored, unasked)
             state.settings.append(setting)
             _warn_of_missing(setting)
 

@@ -64,7 +64,7 @@ def open_binary(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     except Exception as error:
-        if type(error).__module__.startswith("zstandard"):
+        if type(error).__name__ == "ZstdError":
             raise DataError(f"{path}: truncated or damaged {path.suffix} file ({error}); fetch it again") from error
         raise
 

@@ -27,7 +27,7 @@ def normalise(code: str) -> str:
     """Return the short BCP 47 form of a language code.
 
     `deu`, `deu_Latn`, `de-DE` and `DE` are all `de`; a script stays only where it is not the usual one (`sr-Latn`);
-    a region is dropped. Members of a macrolanguage stay apart (`acm` is not `ar`) unless they are its standard form.
+    a region is dropped after its script is noted (`zh-TW` is `zh-Hant`, `zh-SG` is `zh`). Members of a macrolanguage stay apart (`acm` is not `ar`) unless they are its standard form.
 
     :param code: a code in any common spelling.
     :return: the canonical short code.
@@ -45,7 +45,8 @@ def normalise(code: str) -> str:
         raise DataError(f"'{code}' is not a known language; use BCP 47 such as 'de', 'zh' or 'sr-Latn'")
     base = MACRO.get(base, base)
     usual = langcodes.Language.get(base).maximize().script
-    return base if not language.script or language.script == usual else f"{base}-{language.script}"
+    written = langcodes.Language.make(base, script=language.script, territory=language.territory).maximize().script
+    return base if not written or written == usual else f"{base}-{written}"
 
 
 @cache

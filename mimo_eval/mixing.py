@@ -177,12 +177,22 @@ def pools(collection: Collection, mix: Mix) -> list[Pool]:
 
     :param collection: documents, queries and judgements.
     :param mix: the recipe.
-    :return: the corpora of the mix with the queries that can be asked of each; those nobody can be asked of are left out.
+    :return: the corpora of the mix with the queries that can be asked of each; those of which none can be are left out.
+    :raises ConfigError: if the mix names a language that the collection lacks.
+    """
+    return [pool for pool in all_pools(collection, mix) if len(pool.queries)]
+
+
+def all_pools(collection: Collection, mix: Mix) -> list[Pool]:
+    """Apply a mix to a collection, and keep also the corpora of which no query can be asked.
+
+    :param collection: documents, queries and judgements.
+    :param mix: the recipe.
+    :return: every corpus of the mix.
     :raises ConfigError: if the mix names a language that the collection lacks.
     """
     triples = _triples(collection)
-    made = [_pool(collection, mix, name, asked, stored, triples) for name, asked, stored in _plans(collection, mix)]
-    return [pool for pool in made if len(pool.queries)]
+    return [_pool(collection, mix, name, asked, stored, triples) for name, asked, stored in _plans(collection, mix)]
 
 
 def _plans(collection: Collection, mix: Mix) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:

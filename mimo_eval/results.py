@@ -70,6 +70,8 @@ class SettingScores(BaseModel):
     """Query language to document language(s) to measure: the cells of families of corpora."""
     left_out: dict[str, str]
     """Measures that cannot be computed, or not in every corpus, with the reason."""
+    unasked: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Corpora of the mix of which no query can be asked: name to why queries were dropped, with counts."""
     pools: list[PoolScores]
     """The corpora."""
 

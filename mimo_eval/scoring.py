@@ -99,7 +99,14 @@ def _query_frame(
     )
 
 
-def average(collection: str, mix: Mix, main: str, parsed: Sequence[Measure], pools: Sequence[PoolScores]) -> SettingScores:
+def average(
+    collection: str,
+    mix: Mix,
+    main: str,
+    parsed: Sequence[Measure],
+    pools: Sequence[PoolScores],
+    unasked: dict[str, dict[str, int]],
+) -> SettingScores:
     """Average a mix over (corpus, query language) cells, each already the mean of its queries.
 
     :param collection: its name.
@@ -107,6 +114,7 @@ def average(collection: str, mix: Mix, main: str, parsed: Sequence[Measure], poo
     :param main: the measure to sort by.
     :param parsed: the measures that were asked for.
     :param pools: the corpora's scores.
+    :param unasked: corpora of which no query can be asked, with why queries were dropped.
     :return: the mix's scores.
     """
     cells = [scores for pool in pools for scores in pool.scores.values()]
@@ -123,6 +131,7 @@ def average(collection: str, mix: Mix, main: str, parsed: Sequence[Measure], poo
         excluded={n: count for n in names if (count := sum(pool.excluded.get(n, 0) for pool in pools))},
         table=_table(mix, pools),
         left_out=_left_out(parsed, pools),
+        unasked=unasked,
         pools=list(pools),
     )
 

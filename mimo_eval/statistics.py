@@ -72,7 +72,7 @@ def bootstrap_interval(
     grouped = _grouped(values, clusters)
 
     def means(times: np.ndarray) -> np.ndarray:
-        return (times @ grouped.sums / (times @ grouped.sizes))[:, None]
+        return np.asarray(times @ grouped.sums / (times @ grouped.sizes))[:, None]
 
     return bootstrap_intervals(means, len(grouped.sums), rng=rng, level=level, samples=samples)[0]
 
@@ -149,8 +149,8 @@ def paired_t(differences: np.ndarray, clusters: np.ndarray | None = None, weight
     """Test a mean difference with a cluster-robust t-test (CR1).
 
     The estimate stays the mean d̄ = Σ w_i d_i / Σ w_i over queries; its variance is C/(C − 1) · Σ_c (Σ_{i in c} w_i (d_i − d̄))²
-    / (Σ w_i)² with C − 1 degrees of freedom. With equal weights and one query per cluster that is the paired t-test; with equal clusters it is the t-test on
-    cluster means.
+    / (Σ w_i)² with C − 1 degrees of freedom. With equal weights and one query per cluster that is the paired t-test; with
+    equal clusters it is the t-test on cluster means.
 
     :param differences: (n,) score of the first model less that of the second, per query.
     :param clusters: (n,) group of each query; every query its own by default.

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from mimo_eval.errors import ConfigError, DataError, GateError, MimoEvalError, MissingExtraError, require
+from mimo_eval.errors import ConfigError, DataError, MimoEvalError, MissingExtraError, require
 from mimo_eval.registry import Registry, load_attribute
 
 GROUP = "mimo_eval.things"
@@ -103,8 +103,8 @@ def test_attributes_may_be_nested():
 
 
 def test_every_error_has_an_exit_code_and_one_root():
-    assert [e.exit_code for e in (MimoEvalError, ConfigError, MissingExtraError, DataError, GateError)] == [1, 2, 2, 3, 1]
-    assert all(issubclass(e, MimoEvalError) for e in (ConfigError, MissingExtraError, DataError, GateError))
+    assert [e.exit_code for e in (MimoEvalError, ConfigError, MissingExtraError, DataError)] == [1, 2, 2, 3]
+    assert all(issubclass(e, MimoEvalError) for e in (ConfigError, MissingExtraError, DataError))
 
 
 def test_require_returns_the_module():

@@ -10,10 +10,8 @@ from scipy import stats
 
 from mimo_eval.errors import DataError
 from mimo_eval.statistics import (
-    Comparison,
     WinTieLoss,
     bootstrap_interval,
-    compare_scores,
     effect_size,
     holm,
     paired_t,
@@ -105,13 +103,13 @@ def test_ignoring_clusters_would_call_far_too_many_differences_significant(rng):
 @pytest.mark.parametrize("sizes", [5, None], ids=["equal", "unequal"])
 def test_the_bootstrap_interval_covers_the_truth_also_with_clusters(rng, sizes):
     covered = 0
-    for _ in range(400):
+    for _ in range(1000):
         size = np.full(60, sizes) if sizes else rng.integers(1, 9, size=60)
         clusters = np.repeat(np.arange(60), size)
         x = 2 + rng.normal(size=60)[clusters] + rng.normal(size=len(clusters))
         low, high = bootstrap_interval(x, clusters, rng=rng, samples=400)
         covered += low <= 2 <= high
-    assert 0.91 <= covered / 400 <= 0.98
+    assert 0.91 <= covered / 1000 <= 0.97
 
 
 def test_the_bootstrap_agrees_with_scipy(rng):
@@ -154,6 +152,21 @@ def test_t_with_unequal_clusters_keeps_the_mean_over_queries():
     assert mine.degrees_of_freedom == 1
 
 
+def test_t_with_weights():
+    """Weights 1/2, 1/4, 1/4 of 1, 0, 2: mean 1, residual sums 0 and -1/4 and 1/4, variance 3/2 · 1/8, whatever their scale."""
+    for scale in (1, 8):
+        mine = paired_t(np.array([1.0, 0, 2]), weights=scale * np.array([0.5, 0.25, 0.25]))
+        assert mine.statistic == pytest.approx(1 / np.sqrt(3 / 16))
+    once = paired_t(np.array([0.1, 0.5]), np.array([0, 1]), np.array([2, 1]))
+    assert once == pytest.approx(paired_t(np.array([0.1, 0.1, 0.5]), np.array([0, 0, 1])))
+
+
+def test_permutations_with_weights(rng):
+    """Weighted sums -1, 2, 3, 4: as above 4 of 16 patterns."""
+    p = permutation_test(np.array([-2.0, 1, 1, 8]), weights=np.array([0.5, 2, 3, 0.5]), rng=rng, permutations=50_000)
+    assert p == pytest.approx(4 / 16, abs=0.01)
+
+
 @pytest.mark.parametrize(("value", "statistic", "p"), [(0.0, 0, 1), (0.1, np.inf, 0), (-0.1, -np.inf, 0)])
 def test_t_of_a_constant_difference(value, statistic, p):
     assert paired_t(np.full(7, value))[:2] == (statistic, p)
@@ -188,16 +201,15 @@ def test_holm_refuses_what_is_no_probability():
 
 
 def test_effects_calculated_by_hand():
-    effect = effect_size(np.array([0.2, 0.0, -0.1, 0.3]))
-    assert effect.mean == pytest.approx(0.1)
-    assert effect.cohens_d == pytest.approx(0.1 / np.sqrt(0.1 / 3))
-    assert effect.share == pytest.approx(2.5 / 4)
+    assert effect_size(np.array([0.2, 0.0, -0.1, 0.3])) == pytest.approx(0.1 / np.sqrt(0.1 / 3))
+    weighted = effect_size(np.array([1.0, 0.0]), np.array([3, 1]))  # mean 3/4, variance 2 · (3/4 · 1/16 + 1/4 · 9/16)
+    assert weighted == pytest.approx(0.75 / np.sqrt(3 / 8))
 
 
 def test_effects_of_constant_differences():
-    assert effect_size(np.zeros(4)) == (0, 0, 0.5)
-    assert effect_size(np.full(4, -0.1)).cohens_d == -np.inf
-    assert np.isnan(effect_size(np.array([0.4])).cohens_d)
+    assert effect_size(np.zeros(4)) == 0
+    assert effect_size(np.full(4, -0.1)) == -np.inf
+    assert np.isnan(effect_size(np.array([0.4])))
 
 
 def test_ties_are_differences_within_the_tolerance():
@@ -207,29 +219,25 @@ def test_ties_are_differences_within_the_tolerance():
     assert win_tie_loss(differences, tolerance=0.3) == WinTieLoss(1, 4, 0)
 
 
-def test_a_comparison_holds_all_of_it(rng):
-    second = rng.uniform(size=200)
-    first, clusters = second + rng.normal(0.05, 0.1, size=200), np.arange(200) // 4
-    found = compare_scores(first, second, clusters, rng=rng, samples=2000)
-    assert isinstance(found, Comparison)
-    assert found.interval.low < found.effect.mean < found.interval.high
-    assert found.permutation_p < 0.01
-    assert found.t.p_value < 0.01
-    assert sum(found.counts) == found.queries == 200
-    assert found.clusters == 50
-
-
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=30))
 def test_exchanging_the_models_turns_the_signs(scores):
-    first, second = np.array(scores), np.zeros(len(scores))
-    one = compare_scores(first, second, rng=np.random.default_rng(0), samples=200)
-    other = compare_scores(second, first, rng=np.random.default_rng(0), samples=200)
-    assert other.effect.mean == -one.effect.mean
-    assert other.permutation_p == one.permutation_p
-    assert other.interval == pytest.approx((-one.interval.high, -one.interval.low))
-    assert (other.counts.win, other.counts.loss) == (one.counts.loss, one.counts.win)
-    assert other.effect.share == pytest.approx(1 - one.effect.share)
+    differences = np.array(scores)
+    one, other = (
+        (
+            permutation_test(d, rng=np.random.default_rng(0), permutations=200),
+            bootstrap_interval(d, rng=np.random.default_rng(0), samples=200),
+            paired_t(d),
+            effect_size(d),
+            win_tie_loss(d),
+        )
+        for d in (differences, -differences)
+    )
+    assert other[0] == one[0]
+    assert other[1] == pytest.approx((-one[1].high, -one[1].low))
+    assert (other[2].statistic, other[2].p_value) == (-one[2].statistic, one[2].p_value)
+    assert other[3] == -one[3]
+    assert other[4] == one[4][::-1]
 
 
 def test_one_query_and_one_cluster_say_nothing_but_do_not_crash(rng):
@@ -257,6 +265,13 @@ def test_bad_input_is_named(rng, differences, clusters, message):
         paired_t(np.array(differences), clusters)
 
 
-def test_different_queries_cannot_be_compared(rng):
-    with pytest.raises(DataError, match="same queries"):
-        compare_scores(np.ones(3), np.ones(4), rng=rng)
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, np.nan]], ids=["one", "zero", "nan"])
+def test_bad_weights_are_named(rng, weights):
+    calls = (
+        lambda x, w: paired_t(x, None, w),
+        lambda x, w: permutation_test(x, None, w, rng=rng),
+        lambda x, w: effect_size(x, w),
+    )
+    for call in calls:
+        with pytest.raises(DataError, match="one positive weight for each of the 2 queries"):
+            call(np.array([0.1, 0.2]), np.array(weights))

@@ -294,17 +294,17 @@ def _cautions(report: Report) -> list[str]:
         because = f"{report.permutations:,} permutations" if least >= few else f"{questions:,} questions"
         said.append(
             f"No star is possible here: with {because} and Holm over {report.family:,} comparisons, "
-            f"p is at least {min(1, max(least, few)):.2g}. What helps: {', '.join(_remedies(report, 20, few < 0.05))}."
+            f"p is at least about {min(1, max(least, few)):.2g}. What helps: {' or '.join(_remedies(report, 20, few < 0.05))}."
         )
     elif least >= 0.001:
         said.append(
             f"So many comparisons cannot have p below {least:.2g} here. "
-            f"For three stars: {', '.join(_remedies(report, 1000, few < 0.001))}."
+            f"For three stars: {' or '.join(_remedies(report, 1000, few < 0.001))}."
         )
     if any(1 < row.groups < MANY for row in report.differences):
         said.append(
-            f"Bootstrap intervals of fewer than {MANY} questions are too narrow: one of 95 % covers the truth in about 89 % of "
-            "cases with 12 questions and in 92 % with 60."
+            f"Bootstrap intervals of fewer than {MANY} questions are too narrow: one of 95 % covers the truth in 90 % of "
+            "cases or fewer with 12 questions, in about 92 % with 60."
         )
     return said
 
@@ -316,7 +316,7 @@ def _remedies(report: Report, times: int, permutations: bool) -> list[str]:
         ("--by setting", any(row.scope != "setting" for row in rows)),
         ("fewer models", len({(row.first, row.second) for row in rows}) > 1),
         ("fewer --measures", len({row.measure for row in rows}) > 1),
-        (f"--permutations {times * report.family}", permutations and times * report.family <= PERMUTATIONS),
+        (f"--permutations {times * report.family} (enough)", permutations and times * report.family <= PERMUTATIONS),
     ]
     return [name for name, possible in options if possible] or ["more questions"]
 

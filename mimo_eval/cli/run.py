@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mimo_eval.cli.options import data_option, languages_option, model_options, output_option
 
+if TYPE_CHECKING:
+    from mimo_eval.results import Result
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True)
-@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name or YAML file.")
+@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name, YAML file, or a collection's folder.")
 @click.option(
     "--mix", "mixes", multiple=True, metavar="MIX", help="Instead of the benchmark's, such as 'partition(en=0.7,de=0.3)'."
 )
@@ -51,7 +54,7 @@ def command(
     from mimo_eval.cli.console import stdout
     from mimo_eval.cli.progress import Bars
     from mimo_eval.measures import parse
-    from mimo_eval.models.loading import ModelOptions
+    from mimo_eval.models.loading import ModelOptions, load_model, model_name
 
     chosen = evaluation.changed(
         load_benchmark(benchmark),
@@ -60,22 +63,19 @@ def command(
         measures=[str(m) for m in parse(measures)] if measures else None,
         depth=depth,
     )
-    results = []
-    for model in models:
-        outcome = evaluation.run(
-            model,
-            chosen,
-            data=data,
-            output=output,
-            options=ModelOptions(**options),
-            progress=Bars(model),
-            save_runs=save_runs,
-            again=again,
-        )
-        results.append(outcome.result)
-        verb = "nothing has changed, read from" if outcome.reused else "written to"
-        click.echo(f"{model}: {verb} {outcome.folder}", err=True)
-    if layout == "table":
-        tables.terminal(results, stdout())
-    else:
-        click.echo(tables.FORMATS[layout](results))
+    loaded = [load_model(model, ModelOptions(**options)) for model in models]
+    results: list[Result] = []
+    try:
+        for model in loaded:
+            name = model_name(model)
+            outcome = evaluation.run(
+                model, chosen, data=data, output=output, progress=Bars(name), save_runs=save_runs, again=again
+            )
+            results.append(outcome.result)
+            verb = "nothing has changed, read from" if outcome.reused else "written to"
+            click.echo(f"{name}: {verb} {outcome.folder}", err=True)
+    finally:  # what is done is shown, also when a later model fails
+        if results and layout == "table":
+            tables.terminal(results, stdout())
+        elif results:
+            click.echo(tables.FORMATS[layout](results))

@@ -74,6 +74,10 @@ def _notes(rows: Sequence[SettingScores], names: Sequence[str]) -> Iterator[str]
             left_out.setdefault(why, []).append(f"{measure} of {name}")
     for why, which in left_out.items():
         yield f"left out: {', '.join(which[:4])}{f' and {len(which) - 4} more' if len(which) > 4 else ''}: {why}"
+    if rows[0].unasked and rows[0].pools:
+        missing = list(rows[0].unasked)
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        yield f"not in the mean, no question has an answer there: {', '.join(missing[:8])}{more}"
     for row, name in zip(rows, names, strict=True):
         if row.excluded:
             counts = ", ".join(f"{measure} {count:,}" for measure, count in row.excluded.items())

@@ -9,7 +9,7 @@ from typing import Any
 
 from mimo_eval.collections.build import build
 from mimo_eval.collections.collection import Collection, Texts
-from mimo_eval.collections.records import Info, Judgement, Problems, Source, Text
+from mimo_eval.collections.records import Info, Judgement, Problems, Source, Text, lacking
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import normalise
 from mimo_eval.registry import Registry
@@ -57,9 +57,7 @@ def load(
     collection = build(source, key, problems)
     absent = {normalise(lang) for lang in languages or ()} - set(collection.languages)
     if absent:
-        raise DataError(
-            f"{collection.name} has no texts in {', '.join(sorted(absent))}; it has {', '.join(collection.languages)}"
-        )
+        raise lacking(collection.name, absent, collection.languages)
     return collection
 
 
@@ -77,7 +75,7 @@ def validate(
     :param check_languages: also note texts that look like another language than declared; needs the extra `langid`.
     :return: the problems, with counts and first places; those in `errors` forbid loading.
     :raises ConfigError: for an unknown name or option.
-    :raises DataError: if no layout fits or a file is missing.
+    :raises DataError: if no layout fits, a file is missing or `collection.json` is wrong.
     """
     problems = Problems()
     source, key = source_for(name, data, languages)
@@ -112,6 +110,8 @@ def source_for(name: str, data: Path | None, languages: tuple[str, ...] | None) 
     if spec.args:
         raise ConfigError(f"'{name}': options of a collection are written as key=value")
     parameters = inspect.signature(kind).parameters
+    if data is not None and parameters["data"].default is not inspect.Parameter.empty:
+        raise ConfigError(f"'{spec.name}' brings its own texts and takes no --data; for your own: -b {data}")
     if data is None and parameters["data"].default is inspect.Parameter.empty:
         data = _find_data(spec.name)
     try:

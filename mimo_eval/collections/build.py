@@ -15,12 +15,13 @@ import xxhash
 
 from mimo_eval import __version__, languages
 from mimo_eval.collections.collection import Collection, Texts
+from mimo_eval.collections.jsonl import clean
 from mimo_eval.collections.kept import META, kept
 from mimo_eval.collections.records import Judgement, Problems, Source, Text, namespaced
 from mimo_eval.errors import DataError
 from mimo_eval.files import MultisetHash, cache_dir, digest, read_json, write_json
 
-FORMAT = "2"
+FORMAT = "3"
 BATCH = 10_000
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -101,8 +102,8 @@ def origin(texts: Texts) -> tuple[str, str]:
 
 def _folder(name: str, key: str, files: list[Path]) -> Path:
     """Return the folder of the cache for some files' content."""
-    clean = re.sub(r"[^\w.-]+", "_", name)[:60].lstrip(".") or "collection"
-    return cache_dir() / "collections" / f"{clean}-{digest(FORMAT, __version__, key, *_stamps(files))[:16]}"
+    safe = re.sub(r"[^\w.-]+", "_", name)[:60].lstrip(".") or "collection"
+    return cache_dir() / "collections" / f"{safe}-{digest(FORMAT, __version__, key, *_stamps(files))[:16]}"
 
 
 def _stamps(files: list[Path]) -> Iterator[str]:
@@ -131,12 +132,17 @@ def _write(source: Source, folder: Path, problems: Problems) -> None:
         folder / META,
         {
             "info": asdict(source.info),
-            "revision": (digest(documents.content.hexdigest(), queries.content.hexdigest(), content.hexdigest()) * 2)[:64],
+            "revision": _revision(documents.content, queries.content, content),
             "shards": {"documents": documents.shards(), "queries": queries.shards()},
             "rows": {"documents": len(documents.ids), "queries": len(queries.ids)},
             "problems": problems.warnings,
         },
     )
+
+
+def _revision(*parts: MultisetHash) -> str:
+    """Return the 256-bit hash of several hashes in their order, 64 hexadecimal characters."""
+    return blake2b("".join(part.hexdigest() for part in parts).encode(), digest_size=32).hexdigest()
 
 
 class _Side:
@@ -238,7 +244,7 @@ def _check(text: Text, problems: Problems) -> str | None:
         return None
     if text.id.split() != [text.id]:
         problems.add("id with white space", text.where, repr(text.id))
-    if not text.text.strip() and not text.title.strip():
+    if _is_empty(text.text) and _is_empty(text.title):
         problems.add("empty text", text.where, text.id)
     fields = "".join((text.id, text.text, text.title, text.lang, text.group or ""))
     if "\0" in fields:
@@ -256,6 +262,10 @@ def _check(text: Text, problems: Problems) -> str | None:
         return None
 
 
+def _is_empty(text: str) -> bool:
+    return not (text[:1].isalnum() or clean(text))  # the first character settles nearly all
+
+
 def _hash(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
 
@@ -268,7 +278,11 @@ def _repeated(hashes: array[int]) -> set[int]:
 def _judgements(source: Source, documents: _Side, queries: _Side, problems: Problems) -> Any:
     import pandas as pd
 
+    earlier = sum(problems.errors.values())
     judged = list(source.judgements(problems))
+    # unreadable judgements and missing texts are noted as such
+    if all(j.relevance <= 0 for j in judged) and sum(problems.errors.values()) == earlier and documents.ids and queries.ids:
+        problems.add("no judgements", judged[0].where if judged else _qrels_files(source))
     if source.grouped_judgements:
         asked, stored = set(queries.group_names()), set(documents.group_names())
         keep = [j for j in judged if _both_known(j, asked, stored, problems)]
@@ -284,6 +298,10 @@ def _judgements(source: Source, documents: _Side, queries: _Side, problems: Prob
     _note_differing(set(differing.itertuples(index=False, name=None)), table, keep, problems)
     _note_unanswerable(merged, queries, problems)
     return merged.rename(columns={"max": "relevance"})[["query_group", "doc_group", "relevance"]].astype({"relevance": "int32"})
+
+
+def _qrels_files(source: Source) -> str:
+    return ", ".join(str(path) for path in source.files() if "qrels" in path.parent.name + path.name) or source.info.name
 
 
 def _both_known(judgement: Judgement, queries: set[str], documents: set[str], problems: Problems) -> bool:

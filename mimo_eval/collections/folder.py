@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mimo_eval import languages
 from mimo_eval.collections.jsonl import ENDINGS, find_file, read_judgements, read_texts
 from mimo_eval.collections.records import Info, Judgement, Problems, Text
 from mimo_eval.errors import DataError
-from mimo_eval.files import read_lines
+from mimo_eval.files import read_json, read_lines
 
+INFO = "collection.json"
+"""What the user says of the collection, beside its files; a folder may do without."""
+
+INFO_FIELDS = {
+    **dict.fromkeys(("name", "title", "licence", "provenance", "citation"), str),
+    **dict.fromkeys(("machine_translated", "judged_within_language"), bool),
+}
 LAYOUT = """expected either
   corpus.jsonl    {"_id", "text", "lang", and if you like "title", "group"}
   queries.jsonl   {"_id", "text", "lang", "group"}
@@ -35,7 +45,7 @@ class FolderSource:
     :param data: the folder.
     :param wanted: languages to read; None for all.
     :param split: which of several files in `qrels/`; by default the only one, or `test`, or `dev`.
-    :param name: name of the collection; the folder's by default.
+    :param name: name of the collection; by default that in `collection.json`, or the folder's.
     """
 
     def __init__(
@@ -45,17 +55,15 @@ class FolderSource:
         self.wanted = wanted
         self.parts = find_parts(data, split)
         own = data.resolve().name.encode("utf-8", "replace").decode()  # names of files need not be UTF-8
-        self.info = Info(
-            name=str(name or own or "folder"),
-            title=own,
-            licence="unknown",
-            provenance=f"local files in {own}",
-        )
+        said = read_info(data / INFO)
+        usual = {"name": own or "folder", "title": own, "licence": "unknown", "provenance": f"local files in {own}"}
+        self.info = Info(**{**usual, **said, **({"name": str(name)} if name else {})})
         self.grouped_judgements = any(_has_groups(part.qrels) for part in self.parts)
 
     def files(self) -> list[Path]:
-        """Return the files of every part."""
-        return [path for part in self.parts for path in (part.corpus, part.queries, part.qrels)]
+        """Return the files of every part, and `collection.json` where there is one."""
+        files = [path for part in self.parts for path in (part.corpus, part.queries, part.qrels)]
+        return [*files, self.folder / INFO] if (self.folder / INFO).is_file() else files
 
     def documents(self, problems: Problems) -> Iterator[Text]:
         """Yield the documents of the wanted languages."""
@@ -98,6 +106,29 @@ class FolderSource:
                     if name:
                         names[self._is_wanted(text)].add(name)
         return names[False] - names[True]
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """Read what a user says of a collection: licence, provenance, and whether it is machine-translated.
+
+    :param path: a JSON object with fields of `Info`, any of them.
+    :return: the fields that have a value; none if there is no such file.
+    :raises DataError: if it is not JSON, or has other fields or values; the message names the field and all that there are.
+    """
+    if not path.is_file():
+        return {}
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: not a JSON object; its fields are {', '.join(INFO_FIELDS)}")
+    for field, value in content.items():
+        kind = INFO_FIELDS.get(field)
+        if kind is None:
+            raise DataError(f"{path}: no field {field!a}; the fields are {', '.join(INFO_FIELDS)}")
+        if not isinstance(value, kind):
+            raise DataError(f"{path}: {field} is {'a string' if kind is str else 'true or false'}, not {json.dumps(value)[:40]}")
+        if kind is str and re.search("[\0\ud800-\udfff]", value):
+            raise DataError(f"{path}: {field} has a NUL or half a surrogate pair")
+    return {field: value for field, value in content.items() if value != ""}
 
 
 def find_parts(folder: Path, split: str | None = None) -> list[Part]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -39,6 +39,18 @@ class Judgement(NamedTuple):
 def namespaced(identifier: str, lang: str) -> str:
     """Return `{lang}:{id}`; source ids repeat across languages. An id that has the prefix keeps it."""
     return identifier if identifier.startswith(f"{lang}:") else f"{lang}:{identifier}"
+
+
+def lacking(name: str, absent: Iterable[str], present: Iterable[str]) -> DataError:
+    """Return the error for languages that a collection does not have, with the option that chooses others.
+
+    :param name: the collection.
+    :param absent: languages asked for in vain.
+    :param present: languages that can be asked for.
+    :return: the error, to be raised.
+    """
+    absent, there = ", ".join(sorted(absent)), sorted(present)
+    return DataError(f"{name} has no texts in {absent}; it has {', '.join(there)}: use --languages {','.join(there)}")
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,7 @@ ERRORS = {
     "unknown language": "use BCP 47 codes such as 'de', 'zh', 'sr-Latn'",
     "no language": "add a 'lang' field, or put each language into a folder named after it",
     "two texts of one group in one language": "a group holds at most one text per language",
+    "no judgements": "no judgement is above 0, in the languages asked for; nothing can be evaluated without one",
     "orphan judgement": "it names a query or document that does not exist",
     "relevance is not an integer": "use 0, 1, 2, …",
 }

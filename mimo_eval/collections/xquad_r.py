@@ -7,17 +7,20 @@ Sources: Artetxe et al. 2020 (google-deepmind/xquad), Roy et al. 2020 (google-re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mimo_eval.collections.jsonl import clean, find_file, read_judgements, read_relevance, read_texts, usable_lines
-from mimo_eval.collections.records import Info, Judgement, Problems, Text
+from mimo_eval.collections.records import Info, Judgement, Problems, Text, lacking
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.files import read_json, read_lines
+from mimo_eval.files import open_binary, read_json, read_lines
 from mimo_eval.languages import normalise
 
+FOLDERS = ("xquad", ".", "lareqa", "xquad-r")
+BEGINNING = 2**16
+"""Bytes of a file that are looked at to tell what it is."""
 LEVELS = ("paragraph", "sentence")
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh")
 CITATION = "Roy et al., LAReQA: Language-agnostic answer retrieval from a multilingual pool, EMNLP 2020"
@@ -135,15 +138,14 @@ class _Official:
     """SQuAD-style JSON, one file per language; sentences need LAReQA's, which have `sentences` and `sentence_breaks`."""
 
     def __init__(self, data: Path, level: str, wanted: tuple[str, ...] | None) -> None:
-        folders = ["lareqa", "xquad-r", "."] if level == "sentence" else ["xquad", ".", "lareqa", "xquad-r"]
+        folders = ("lareqa", "xquad-r", ".") if level == "sentence" else FOLDERS
         found: dict[str, Path] = {}
-        for folder in folders:
-            for path in sorted((data / folder).glob("*.json")):
-                match = re.fullmatch(r"(?:xquad\.)?([a-z]{2})\.json", path.name)
-                if match and match[1] in LANGUAGES:
-                    found.setdefault(normalise(match[1]), path)
+        for lang, path in _official_files(data, folders):
+            found.setdefault(lang, path)
         self.path = {lang: path for lang, path in found.items() if wanted is None or lang in wanted}
-        if not self.path:
+        if found and not self.path:
+            raise lacking("xquad-r", wanted or (), found)
+        if not found:
             raise DataError(f"{data}: neither xquad.{{lang}}.json, nor LAReQA's {{lang}}.json, nor corpus.jsonl is here")
 
     def files(self) -> list[Path]:
@@ -212,12 +214,38 @@ def _squad(where: str) -> Iterator[None]:
         raise DataError(f"{where}: not in SQuAD's layout ({type(error).__name__}: {error})") from error
 
 
+def _official_files(data: Path, folders: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Yield language and path of `xquad.{lang}.json` and `{lang}.json` in some folders of `data`."""
+    for folder in folders:
+        for path in sorted((data / folder).glob("*.json")):
+            match = re.fullmatch(r"(?:xquad\.)?([a-z]{2})\.json", path.name)
+            if match and match[1] in LANGUAGES:
+                yield normalise(match[1]), path
+
+
 def is_xquad(data: Path) -> bool:
-    """Tell whether a folder holds XQuAD-R in one of its layouts."""
-    if any(data.glob("xquad*.json")) or any(data.glob("xquad/xquad*.json")) or any(data.glob("lareqa/*.json")):
-        return True
+    """Tell whether a folder holds XQuAD-R in one of its layouts; of files named after a language, the beginning decides."""
     corpus = find_file(data, "corpus.jsonl")
-    if corpus is None or find_file(data, "sentences.jsonl") is None:
+    if corpus is None:
+        files = (path for _, path in _official_files(data, FOLDERS))
+        return any(path.name.startswith("xquad.") or _begins_like_squad(path) for path in files)
+    if find_file(data, "sentences.jsonl") is None:
         return False
     first = next(iter(read_lines(corpus)), None)
     return first is not None and re.search(r'"docid"\s*:\s*"xq', first.text) is not None
+
+
+def _begins_like_squad(path: Path) -> bool:
+    """Tell whether a file begins with articles of paragraphs, each an object with a context or questions."""
+    try:
+        with open_binary(path) as stream:
+            beginning = stream.read(BEGINNING).decode("utf-8-sig", "replace")
+    except DataError:
+        return False
+    at = 0
+    for pattern in (r"\s*\{", r'"data"\s*:\s*\[\s*\{', r'"paragraphs"\s*:\s*\[\s*\{', r'"(?:context|qas)"\s*:'):
+        found = re.compile(pattern).search(beginning, at) if at else re.match(pattern, beginning)
+        if found is None:
+            return False
+        at = found.end()
+    return True

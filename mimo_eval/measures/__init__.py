@@ -110,10 +110,22 @@ def _parse_one(text: str) -> Measure:
         measure.validate_params()
     except (AssertionError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"cannot understand measure '{text}': {_plain(known[name], error)}") from error
+    if not computable(measure):
+        raise ConfigError(f"measure '{text}': no provider of ir-measures that is installed computes it; {PROVIDERS}")
     cutoff = measure.params.get("cutoff")
     if cutoff is not None and cutoff < 1:
         raise ConfigError(f"measure '{text}' cannot take the cutoff {cutoff}: ranks start at 1")
     return measure
+
+
+PROVIDERS = "see https://ir-measur.es/en/latest/providers.html for what to install"
+
+
+def computable(measure: Measure) -> bool:
+    """Say whether something that is installed computes a measure."""
+    if isinstance(measure, LanguageMeasure) or standard.kernel(measure) is not None:
+        return True
+    return any(p.is_available() and p.supports(measure) for p in ir_measures.DefaultPipeline.providers)
 
 
 def _plain(measure: Measure, error: Exception) -> str:

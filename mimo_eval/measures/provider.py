@@ -124,10 +124,11 @@ def _values(measure: Measure, ranking: Ranking) -> np.ndarray:
     fast = kernel(measure)
     if fast is not None:
         return fast(ranking)
-    row = {query_id: i for i, query_id in enumerate(ranking.query_ids.tolist())}
+    row = {query_id: str(i) for i, query_id in enumerate(ranking.query_ids.tolist())}
+    qrels, run = (frame.assign(query_id=frame["query_id"].map(row)) for frame in ranking.frames())  # gdeval takes numbers only
     values = np.full(len(ranking), float(measure.DEFAULT))
-    for metric in ir_measures.iter_calc([measure], *ranking.frames()):
-        values[row[metric.query_id]] = metric.value
+    for metric in ir_measures.iter_calc([measure], qrels, run):
+        values[int(metric.query_id)] = metric.value
     return values
 
 

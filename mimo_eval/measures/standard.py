@@ -68,8 +68,7 @@ def direction(name: str) -> Direction:
 def declarations() -> list[Declaration]:
     """Return the declarations of the effectiveness measures that have a kernel."""
     return [
-        Declaration(name, answers, (0.0, 1.0), direction(name.split("@")[0]), (), SOURCE)
-        for name, answers in ANSWERS.items()
+        Declaration(name, answers, (0.0, 1.0), direction(name.split("@")[0]), (), SOURCE) for name, answers in ANSWERS.items()
     ]
 
 

@@ -11,9 +11,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
+from rich.console import Console
 
 from mimo_eval.benchmark import Benchmark, Task
+from mimo_eval.cli.compare import _cautions, terminal
 from mimo_eval.cli.main import cli
+from mimo_eval.comparison import Difference, Report
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.evaluation import run
 from mimo_eval.models.hashing import HashingEncoder
@@ -68,7 +71,7 @@ def test_json_holds_everything(results):
     assert (content["seed"], content["level"], content["permutations"], content["benchmark"]) == (3, 0.95, 10_000, "trees")
     assert {m["mix"] for m in content["moved"]} == set(MIXES)
     assert all(m["text"].endswith("tree") for m in content["moved"])
-    assert {"low", "high", "p", "p_holm", "effect", "stars", "better", "excluded"} <= set(content["differences"][0])
+    assert {"low", "high", "p", "p_t", "p_holm", "effect", "stars", "better", "excluded"} <= set(content["differences"][0])
 
 
 def test_csv_has_a_row_per_comparison(results):
@@ -76,13 +79,86 @@ def test_csv_has_a_row_per_comparison(results):
     frame = pd.read_csv(io.StringIO(outcome.stdout))
     assert frame["setting"].tolist() == ["mlir", "multi-monolingual", "partition"]
     assert set(frame["measure"]) == {"Success@1"}
+    assert frame["p_t"].between(0, 1).all()
 
 
 def test_markdown_is_a_table(results):
     lines = invoke(*results, *results[:1], "--format", "markdown", "--all-pairs", "--by", "setting").stdout.splitlines()
     assert lines[0].startswith("| pair | setting | of | measure |")
+    assert "| p | p (t-test) | p (Holm) |" in lines[0]
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
     assert len(lines) == 2 + 3 * 4  # three pairs; RR@10 in three settings and LPR in one
+
+
+def report(
+    family: int, pairs: int = 1, *, permutations: int = 10_000, groups: int = 1190, by: str = "setting", stars=""
+) -> Report:
+    """Make a report of `family` comparisons of 1,190 queries each, in one setting, some without a value."""
+    shape = {"collection": "c", "setting": "s", "mix": "s", "direction": "higher", "stars": stars, "first_mean": 0.5}
+    numbers = dict.fromkeys(["second_mean", "difference", "low", "high", "effect"], 0.0) | {"p": 1.0, "p_t": 1.0, "p_holm": 1.0}
+    rows = [
+        Difference(
+            "a", f"m{i % pairs}", scope="setting" if i < pairs else by, name="" if i < pairs else f"l{i}", measure="P@1",
+            queries=1190 - i, excluded=i, groups=groups, win=0, tie=1190 - i, loss=0, **shape, **numbers
+        )
+        for i in range(family)
+    ]  # fmt: skip
+    results = [{"label": name, "path": name} for name in ["a", *dict.fromkeys(row.second for row in rows)]]
+    return Report(results, "b", 10, {"c": "0" * 12}, 0.95, permutations, 0, False, family, rows, [], [])
+
+
+def printed(found: Report) -> str:
+    console = Console(width=100, file=io.StringIO())
+    terminal(found, console)
+    return " ".join(console.file.getvalue().split())
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (
+            report(2000, 3, by="language"),
+            "at least about 0.2. What helps: --by setting or fewer models or --permutations 40000 (e",
+        ),
+        (report(501), "at least about 0.05. What helps: --permutations 10020 (enough)."),
+        (report(499), "p below 0.05 here. For three stars: --permutations 499000 (enough)."),
+        (
+            report(10, permutations=99),
+            "No star is possible here: with 99 permutations and Holm over 10 comparisons, p is at least ",
+        ),
+        (
+            report(1, groups=4),
+            "with 4 questions and Holm over 1 comparisons, p is at least about 0.12. What helps: more questions.",
+        ),
+        (report(60_000, by="language"), "p is at least about 1. What helps: --by setting."),
+    ],
+    ids=["many", "just none", "just some", "few permutations", "few questions", "more permutations than allowed"],
+)
+def test_what_stars_cannot_show_is_said(found, said):
+    assert said in " ".join(_cautions(found))
+
+
+def test_stars_that_are_possible_need_no_word():
+    assert _cautions(report(1)) == _cautions(report(10)) == []
+    assert not any("No star" in line for line in _cautions(report(7, groups=8, stars="*")))
+
+
+def test_no_star_is_possible_with_the_permutations_below_those_advised():
+    """With 20 · family permutations the smallest adjusted p is below 0.05, with one fewer it is 0.05."""
+    assert "No star" in _cautions(report(300, permutations=20 * 300 - 1))[0]
+    assert "No star" not in _cautions(report(300, permutations=20 * 300))[0]
+
+
+def test_intervals_of_few_questions_are_said_to_be_narrow():
+    assert "fewer than 100 questions are too narrow" in printed(report(1, groups=99))
+    assert "too narrow" not in printed(report(1, groups=100))
+    assert "too narrow" not in printed(report(1, groups=1))  # has no interval
+
+
+def test_queries_left_out_are_said_once_with_the_largest_number():
+    text = printed(report(3, 3))
+    assert text.count("left out") == 1
+    assert "P@1, s: 2 of 1,190 queries are left out, a or m2 has no value for them" in text
 
 
 def test_one_setting_shows_intervals_by_language(results):

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mimo_eval.comparison import Difference, Report, compare
 from mimo_eval.comparison.report import direction
@@ -49,6 +50,14 @@ def test_the_difference_is_that_of_the_macro_means(evaluate):
     assert (whole.queries, whole.groups) == (10, 8)
 
 
+def test_the_t_test_is_that_of_the_macro_mean(evaluate):
+    """Weighted sums -1/4 (g0), -1/16 (g5) and six 0; g0 and g1 weigh 5/16, the others 1/16."""
+    report = compare([evaluate("good"), evaluate("bad", {"query de query 0", "query en query 5"})], moved=0)
+    sums, weights = -np.array([4, 0, 0, 0, 0, 1, 0, 0]) / 16, np.array([5, 5, 1, 1, 1, 1, 1, 1]) / 16
+    statistic = -5 / 16 / np.sqrt(8 / 7 * ((sums + weights * 5 / 16) ** 2).sum())
+    assert row(report).p_t == pytest.approx(2 * stats.t.cdf(statistic, 7))
+
+
 def test_cells_are_corpora_and_languages(toy, evaluate, benchmark):
     """Cross-lingual has two corpora, de-en with two queries and en-de with eight; each counts one half."""
     chosen = benchmark(toy, ("cross-lingual",), ("Success@1",))
@@ -75,9 +84,10 @@ def test_corpora_are_compared_if_asked(tmp_path, folders, evaluate, benchmark, t
 def test_the_same_result_twice_differs_in_nothing(toy, evaluate, benchmark):
     path = evaluate(HashingEncoder(dim=64), chosen=benchmark(toy, ("parallel", "partition"), ("nDCG@10", "RR@10", "LPR")))
     report = compare([path, path], measures="nDCG@10 RR@10", by="pool")
-    assert [r["label"] for r in report.results] == ["hashing #1", "hashing #2"]
+    assert [r["label"] for r in report.results] == ["hashing(dim=64) #1", "hashing(dim=64) #2"]
     for found in report.differences:
-        assert (found.difference, found.p, found.p_holm, found.stars, found.better) == (0, 1, 1, "", None)
+        assert (found.difference, found.p, found.p_t, found.p_holm) == (0, 1, 1, 1)
+        assert (found.stars, found.better) == ("", None)
         assert (found.low, found.high, found.effect, found.win, found.loss) == (0, 0, 0, 0, 0)
     assert report.moved == []
 
@@ -92,7 +102,7 @@ def test_hashing_against_a_wrapper_that_harms_german(tmp_path, folders, evaluate
     report = compare([evaluate(HashingEncoder(dim=64), chosen=chosen), evaluate(Shuffled(), chosen=chosen)])
     german = row(report, "de", "RR@10")
     assert german.difference < -0.2
-    assert (german.better, german.stars) == ("hashing", "**")
+    assert (german.better, german.stars) == ("hashing(dim=64)", "**")
     assert german.low < german.difference < german.high < 0
     assert row(report, "en", "RR@10").difference == 0
     assert row(report, "", "RR@10").difference == pytest.approx(german.difference / 2)

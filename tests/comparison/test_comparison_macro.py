@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mimo_eval.comparison.macro import Sample, effect_size, estimate
-from mimo_eval.statistics import bootstrap_interval, permutation_test
+from mimo_eval.comparison.macro import Sample, estimate
+from mimo_eval.statistics import bootstrap_interval, paired_t, permutation_test
 
 
 @pytest.fixture
@@ -19,7 +19,13 @@ def test_equal_weights_agree_with_the_plain_tests(rng):
     found = estimate([Sample(d, group * 0, group)], draws=20_000)[0]
     assert found.p == pytest.approx(permutation_test(d, group, rng=rng, permutations=20_000), abs=0.01)
     assert found.interval == pytest.approx(bootstrap_interval(d, group, rng=rng, samples=20_000), abs=0.01)
-    assert effect_size(Sample(d, group * 0, group)) == pytest.approx(d.mean() / d.std(ddof=1))
+
+
+def test_p_is_that_of_the_weighted_test(rng):
+    cell, group = np.repeat([0, 1], [30, 10]), np.r_[np.arange(30), np.arange(10)]
+    sample = Sample(rng.normal(0.2, 1, 40), cell, group)
+    p = permutation_test(sample.difference, group, sample.weight, rng=np.random.default_rng(0))
+    assert estimate([sample])[0].p == p
 
 
 def test_merging_cells_changes_no_interval(rng):
@@ -56,4 +62,6 @@ def test_under_the_null_five_per_cent_are_below_five_per_cent(rng):
     cell = np.repeat([0, 1, 2], [40, 12, 25])
     drawn = rng.normal(size=(400, 40))[:, group] + rng.normal(size=(400, len(group)))
     p = np.array([found.p for found in estimate([Sample(d, cell, group) for d in drawn], draws=999)])
-    assert abs((p < 0.05).mean() - 0.05) < 3 * np.sqrt(0.05 * 0.95 / 400)
+    by_t = np.array([paired_t(d, group, Sample(d, cell, group).weight).p_value for d in drawn])
+    for values in (p, by_t):
+        assert abs((values < 0.05).mean() - 0.05) < 3 * np.sqrt(0.05 * 0.95 / 400)
