@@ -27,7 +27,8 @@ def normalise(code: str) -> str:
     """Return the short BCP 47 form of a language code.
 
     `deu`, `deu_Latn`, `de-DE` and `DE` are all `de`; a script stays only where it is not the usual one (`sr-Latn`);
-    a region is dropped after its script is noted (`zh-TW` is `zh-Hant`, `zh-SG` is `zh`). Members of a macrolanguage stay apart (`acm` is not `ar`) unless they are its standard form.
+    of a region only its script is kept (`zh-TW` is `zh-Hant`, `zh-SG` is `zh`). Members of a macrolanguage stay apart
+    (`acm` is not `ar`) unless they are its standard form.
 
     :param code: a code in any common spelling.
     :return: the canonical short code.

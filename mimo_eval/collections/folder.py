@@ -125,8 +125,9 @@ def read_info(path: Path) -> dict[str, Any]:
         if kind is None:
             raise DataError(f"{path}: no field {field!a}; the fields are {', '.join(INFO_FIELDS)}")
         if not isinstance(value, kind):
-            raise DataError(f"{path}: {field} is {'a string' if kind is str else 'true or false'}, not {json.dumps(value)[:40]}")
-        if kind is str and re.search("[\0\ud800-\udfff]", value):
+            expected = "a string" if kind is str else "true or false"
+            raise DataError(f"{path}: {field} is {expected}, not {json.dumps(value)[:40]}")
+        if isinstance(value, str) and re.search("[\0\ud800-\udfff]", value):
             raise DataError(f"{path}: {field} has a NUL or half a surrogate pair")
     return {field: value for field, value in content.items() if value != ""}
 

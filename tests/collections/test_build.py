@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import re
 import subprocess
 import sys
 
@@ -54,6 +55,12 @@ def test_the_content_hash_does_not_depend_on_layout(tmp_path, beir, whole):
     extra = [*QUERIES, {"_id": "x", "text": "x", "lang": "en"}]
     flat = beir(tmp_path / "flat", CORPUS, extra, table(QRELS))
     assert revision(tmp_path / "folders") == revision(flat) != revision(whole)
+
+
+def test_the_content_hash_has_256_bits(whole):
+    found = revision(whole)
+    assert re.fullmatch("[0-9a-f]{64}", found)
+    assert found[:32] != found[32:]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 
 import pytest
 
-from mimo_eval.collections import load
+from mimo_eval.collections import load, source_for
 from mimo_eval.collections.folder import find_parts
 from mimo_eval.errors import ConfigError, DataError
 
@@ -119,7 +120,7 @@ def test_only_wanted_languages_are_read(tmp_path, beir):
     found = load(str(folder), languages=("deu",))
     assert found.documents.ids() == ["de:d2"]
     assert found.problems == {}
-    with pytest.raises(DataError, match=r"has no texts in fr; it has de, en"):
+    with pytest.raises(DataError, match=r"has no texts in fr; it has de, en: use --languages de,en$"):
         load(str(folder), languages=("de", "fr", "en"))
 
 
@@ -196,3 +197,65 @@ def test_ids_that_name_their_language_are_the_same_flat_and_in_folders(tmp_path,
     flat = load(str(beir(tmp_path / "flat", corpus, queries, HEADER + "de:7\tde:1\t1\n")))
     beir(tmp_path / "folders" / "de", corpus, queries, HEADER + "de:7\tde:1\t1\n")
     assert load(str(tmp_path / "folders")).revision == flat.revision
+
+
+SAID = {
+    "name": "shop",
+    "title": "Tea shop",
+    "licence": "CC BY 4.0",
+    "provenance": "asked at the counter",
+    "citation": "Tea 2024",
+    "machine_translated": True,
+    "judged_within_language": True,
+}
+
+
+def test_a_user_says_what_the_data_are_in_a_file(tmp_path, beir, put):
+    folder = beir(tmp_path / "tea")
+    before = load(str(folder))
+    path = put(folder / "collection.json", json.dumps(SAID))
+    assert path in source_for(str(folder), None, None)[0].files()
+    found = load(str(folder))
+    assert asdict(found.info) == SAID
+    assert found.describe()["machine_translated"] is True
+    assert found.revision == before.revision
+    put(path, json.dumps({"licence": "CC0-1.0", "title": ""}))
+    found = load(str(folder))
+    assert found.info == replace(before.info, licence="CC0-1.0")
+    path.unlink()
+    assert load(str(folder)).info == before.info
+
+
+def test_the_name_as_an_option_goes_before_that_in_the_file(tmp_path, beir, put):
+    folder = beir(tmp_path / "tea")
+    put(folder / "collection.json", json.dumps(SAID))
+    assert load("folder(name=mine)", data=folder).name == "mine"
+    assert load("folder", data=folder).name == "shop"
+
+
+def test_the_file_stands_beside_folders_per_language(tmp_path, beir, put):
+    beir(tmp_path / "two" / "de", *TINY, HEADER + "7\t1\t1\n")
+    put(tmp_path / "two" / "collection.json", '{"machine_translated": true}')
+    assert load(str(tmp_path / "two")).info.machine_translated
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"license": "CC0"}', r"no field 'license'; the fields are name, title, licence, .*judged_within_language"),
+        ('{"machine_translated": "yes"}', 'machine_translated is true or false, not "yes"'),
+        ('{"machine_translated": 1}', "machine_translated is true or false, not 1"),
+        ('{"title": ["a"]}', r'title is a string, not \["a"\]'),
+        ('{"name": null}', "name is a string, not null"),
+        ('{"name": "\\ud83d"}', "name has a NUL or half a surrogate pair"),
+        ('{"\\ud83d": 1}', r"no field '\\ud83d'"),
+        ("[]", "not a JSON object"),
+        ("{", "not JSON"),
+        ("", "not JSON"),
+    ],
+)
+def test_what_the_file_cannot_say_is_refused(tmp_path, beir, put, content, message):
+    folder = beir(tmp_path / "tea")
+    put(folder / "collection.json", content)
+    with pytest.raises(DataError, match=rf"collection\.json.*{message}"):
+        load(str(folder))

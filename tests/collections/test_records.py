@@ -65,6 +65,15 @@ CASES = {
     "relevance is not an integer": ("qrels", HEADER + "q1\td1\t0.5\nq2\td1\tyes\n", "test.tsv:2: '0.5'", 2),
     "relevance beyond 32 bits": ("qrels", HEADER + "q1\td1\t99999999999\n", "test.tsv:2: '99999999999'", 1),
     "id with white space": ("corpus", lines(DOCUMENT, {**DOCUMENT, "_id": "d 2"}), "corpus.jsonl:2: 'd 2'", 1),
+    "invisible text": (
+        "corpus",
+        lines(DOCUMENT, {**DOCUMENT, "_id": "e", "text": "\u200b\ufeff \u2060"}),
+        "corpus.jsonl:2: e",
+        1,
+    ),
+    "no judgements": ("qrels", "", "qrels/test.tsv", 1),
+    "a header alone": ("qrels", HEADER, "qrels/test.tsv", 1),
+    "only judgements of 0 and below": ("qrels", HEADER + "q1\td1\t0\nq2\td1\t-1\n", "qrels/test.tsv:2", 1),
     "no texts": ("corpus", "", "corpus.jsonl", 1),
 }
 KINDS = {
@@ -73,6 +82,9 @@ KINDS = {
     "orphan document": "orphan judgement",
     "orphan group": "orphan judgement",
     "white-space text": "empty text",
+    "invisible text": "empty text",
+    "a header alone": "no judgements",
+    "only judgements of 0 and below": "no judgements",
     "UTF-16": "broken UTF-8",
     "half a surrogate pair": "broken UTF-8",
     "escaped NUL": "NUL byte",
@@ -107,6 +119,24 @@ def test_an_error_is_noted_with_its_place_and_count_and_loading_refuses(tmp_path
 
 def test_every_kind_of_error_is_tried_here():
     assert {KINDS.get(case, case) for case in CASES} == set(ERRORS) - {"unreadable file"}
+
+
+def test_judgements_that_cannot_be_read_are_not_called_missing(check):
+    assert check(qrels=HEADER + "q1\td1\tyes\n").errors == {"relevance is not an integer": 1}
+    assert check(qrels=HEADER + "q9\td1\t1\n").errors == {"orphan judgement": 1}
+    assert set(check(corpus="", qrels=HEADER).errors) == {"no texts"}
+    assert check(qrels="", corpus=lines(DOCUMENT, "{")).errors == {"unreadable line": 1, "no judgements": 1}
+
+
+@pytest.mark.parametrize("title", ["\u200b", "Tea"])
+def test_a_text_is_not_empty_if_its_title_can_be_seen(check, title):
+    problems = check(corpus=lines({**DOCUMENT, "text": "\u200b", "title": title}))
+    assert problems.errors == ({} if title == "Tea" else {"empty text": 1})
+
+
+@pytest.mark.parametrize("text", ["\u200bTea", "?", "…", "茶", "\u0301"])
+def test_a_text_with_anything_visible_is_not_empty(check, text):
+    assert check(corpus=lines({**DOCUMENT, "text": text})).errors == {}
 
 
 def test_a_duplicate_id_is_not_called_a_group_with_two_texts_as_well(check):

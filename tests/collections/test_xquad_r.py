@@ -107,6 +107,48 @@ def test_the_folder_alone_is_recognised(official, cleaned, put, tmp_path):
     assert not is_xquad(tmp_path)
 
 
+@pytest.mark.parametrize("place", ["xquad", "lareqa", "xquad-r", "."])
+def test_lareqas_files_are_recognised_wherever_they_are_read(tmp_path, put, place):
+    content = squad("en")
+    content["data"][0]["paragraphs"][0] = dict(sorted(content["data"][0]["paragraphs"][0].items(), reverse=True))
+    put(tmp_path / "z" / place / "en.json", json.dumps(content, indent=1))
+    assert load(str(tmp_path / "z")).documents.ids() == ["en:xq00-0-en"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"greeting": "Hello", "context": "x", "qas": []}',
+        b'{"data": [{"context": "x"}]}',
+        b'[{"data": [{"paragraphs": [{"context": "x"}]}]}]',
+        b'{"paragraphs": [{"context": "x"}]}',
+        b'{"data": [{"paragraphs": ["context"]}]}',
+        b"\xff\xfe\x00",
+        b"",
+        b'{"hello": "' + b"x" * 2**16 + b'", "data": [{"paragraphs": [{"context": "x"}]}]}',
+    ],
+)
+def test_other_json_named_after_a_language_is_not_taken_for_it(tmp_path, put, content):
+    put(tmp_path / "en.json", content)
+    put(tmp_path / "lareqa" / "de.json", content)
+    (tmp_path / "ar.json").mkdir()
+    assert not is_xquad(tmp_path)
+
+
+def test_a_users_folder_with_such_a_file_beside_stays_a_folder(tmp_path, put, beir):
+    folder = beir(tmp_path / "tea")
+    put(folder / "en.json", json.dumps(squad("en")))
+    assert load(str(folder)).name == "tea"
+
+
+def test_languages_that_are_not_there_are_named_with_the_remedy(official, cleaned):
+    for data in (official, cleaned):
+        with pytest.raises(DataError, match=r"xquad-r has no texts in ar, el; it has de, en: use --languages de,en$"):
+            load("xquad-r", data=data, languages=("el", "ar", "en", "de"))
+    with pytest.raises(DataError, match=r"xquad-r has no texts in ar, el; it has de, en: use --languages de,en$"):
+        load("xquad-r", data=official, languages=("el", "ar"))
+
+
 def test_the_lareqa_files_alone_serve_both_levels(official):
     assert len(load("xquad-r", data=official / "lareqa").documents) == 2
     assert len(load("xquad-r(level=sentence)", data=official / "lareqa").documents) == 4
