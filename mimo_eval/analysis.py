@@ -19,7 +19,7 @@ from mimo_eval.evaluation import Outcome, run
 from mimo_eval.figures import Files, ModelPoint
 from mimo_eval.geometry.vectors import LabelledVectors
 from mimo_eval.models.loading import Model, ModelOptions, load_model
-from mimo_eval.models.protocols import Encoder
+from mimo_eval.protocols import Encoder
 from mimo_eval.results import Result, SettingScores, write_json_result
 from mimo_eval.systems import Progress, Work, encode
 

@@ -25,7 +25,7 @@ import xxhash
 from mimo_eval.collections.collection import Texts
 from mimo_eval.errors import CacheError, ModelError
 from mimo_eval.files import atomic_write, cache_dir, digest, write_json
-from mimo_eval.models.protocols import Role
+from mimo_eval.protocols import Role
 
 FORMAT = 1
 CHUNK_ROWS = 2048
@@ -461,6 +461,14 @@ class TextIndex:
         return found
 
 
+def _off_torch(vectors: Any) -> Any:
+    """Return a tensor of torch as NumPy takes it: on the CPU, without gradient, in a type that NumPy has."""
+    if not hasattr(vectors, "detach"):
+        return vectors
+    vectors = vectors.detach().cpu()
+    return vectors.float() if str(vectors.dtype) == "torch.bfloat16" else vectors
+
+
 def check_vectors(vectors: Any, ids: list[str], model: str, *, cosine: bool) -> np.ndarray:
     """Refuse what an encoder must not return.
 
@@ -472,10 +480,11 @@ def check_vectors(vectors: Any, ids: list[str], model: str, *, cosine: bool) -> 
     :raises ModelError: naming the model and the first text concerned.
     """
     try:
-        array = np.asarray(vectors)
+        several = isinstance(vectors, (list, tuple)) and len(vectors) and hasattr(vectors[0], "detach")
+        array = np.asarray([_off_torch(v) for v in vectors] if several else _off_torch(vectors))
         if array.dtype not in (np.float16, np.float32):
             array = array.astype(np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{model}: the vectors are not an array of numbers ({error})") from error
     if array.ndim != 2 or array.shape[1] < 1:
         raise ModelError(f"{model}: expected vectors of shape ({len(ids)}, d), got {array.shape} (first text: {ids[0]})")

@@ -22,8 +22,9 @@ from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import parse_languages
 from mimo_eval.mixing import Mix, all_pools
-from mimo_eval.models.loading import Model, ModelOptions, load_model, model_name
-from mimo_eval.models.protocols import Derived, Encoder
+from mimo_eval.models.asking import fingerprint
+from mimo_eval.models.loading import Model, ModelOptions, classes, load_model, model_name
+from mimo_eval.protocols import Derived, Encoder
 from mimo_eval.results import (
     FILE,
     Result,
@@ -175,7 +176,7 @@ def run(
         state.work.timings["total"] = perf_counter() - start
         result = _result(state, benchmark, collections, key)
     if folder:
-        if (folder / FILE).exists():
+        if (folder / FILE).exists() and hasattr(state.model, "fingerprint"):
             result.geometry = read_result(folder).geometry  # of the same vectors: the key says so
         if runs:
             shutil.rmtree(folder / "runs", ignore_errors=True)
@@ -199,7 +200,7 @@ def _key(model: Model, benchmark: Benchmark, collections: list[Collection]) -> s
     return result_key(
         {
             "version": __version__,
-            "model": [model_name(model), _identity(model)],
+            "model": [model_name(model), _identity(model) or classes(model)],
             "benchmark": benchmark.model_dump(mode="json", exclude={"title", "source", "protocol"}),
             "data": [collection.revision for collection in collections],
         }
@@ -211,8 +212,8 @@ def _identity(model: Model) -> dict[str, Any]:
     if not hasattr(model, "fingerprint"):
         return {}
     if isinstance(model, (Encoder, Derived)):
-        return {role: model.fingerprint(role) for role in ROLES}  # type: ignore[union-attr]
-    return {"retriever": model.fingerprint()}
+        return {role: fingerprint(model, model_name(model), role) for role in ROLES}
+    return {"retriever": fingerprint(model, model_name(model))}
 
 
 def _evaluate_task(

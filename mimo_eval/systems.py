@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import mkdtemp
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -15,8 +17,9 @@ from mimo_eval.collections import Collection, Texts
 from mimo_eval.embeddings import VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.mixing import Pool
+from mimo_eval.models.asking import asking, fingerprint
 from mimo_eval.models.loading import Model, model_name
-from mimo_eval.models.protocols import Combination, Derived, Encoder, Hits, Retriever, Role
+from mimo_eval.protocols import Combination, Derived, Encoder, Hits, Retriever, Role
 from mimo_eval.search import keys
 from mimo_eval.search.dense import DenseScorer
 from mimo_eval.search.flat import engine
@@ -46,6 +49,14 @@ class Work:
     encoded: dict[str, int] = field(default_factory=lambda: {"encoded": 0, "read": 0})
     timings: dict[str, float] = field(default_factory=dict)
     engines: list[str] = field(default_factory=list)
+    _folders: dict[int, tuple[Any, Path]] = field(default_factory=dict, repr=False)
+
+    def folder_of(self, model: Any) -> Path:
+        """Return a temporary folder of one model's own; the model is held, so that its number stays its own."""
+        if id(model) not in self._folders:
+            self.temporary.mkdir(parents=True, exist_ok=True)
+            self._folders[id(model)] = model, Path(mkdtemp(dir=self.temporary))
+        return self._folders[id(model)][1]
 
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
@@ -130,19 +141,22 @@ def encode(
     :param advance: told the number of texts done.
     :return: their vectors.
     """
-    known = hasattr(model, "fingerprint")
+    known, name = hasattr(model, "fingerprint"), model_name(model)
+
+    def ask(batch: Sequence[str], lang: str) -> np.ndarray:
+        with asking(name, "encode"):
+            return model.encode(batch, role=role, lang=lang)
+
     store = VectorStore(
-        fingerprint=model.fingerprint(role) if known else {"model": model_name(model)},  # type: ignore[attr-defined]
+        fingerprint=fingerprint(model, name, role) if known else {"model": name},
         role=role,
         texts=texts,
         cosine=getattr(model, "similarity", "cosine") == "cosine",
-        **({} if known else {"root": work.temporary}),
+        **({} if known else {"root": work.folder_of(model)}),
     )
     for lang in texts.languages:
         mine = texts.rows(lang)
-        filled = store.fill(
-            lang, mine[np.isin(mine, rows)], lambda batch, language: model.encode(batch, role=role, lang=language), advance
-        )
+        filled = store.fill(lang, mine[np.isin(mine, rows)], ask, advance)
         work.encoded["encoded"] += filled.encoded
         work.encoded["read"] += filled.read
     return store
@@ -186,7 +200,7 @@ def _combined(model: Combination, collection: Collection, found: Sequence[PoolRa
         filled = part.lists != keys.EMPTY
         rows = np.where(filled, documents.row_at[np.where(filled, keys.places(part.lists), 0)], -1)
         hits.append(Hits(rows, keys.scores(part.lists)))
-    with work.timed("combine"):
+    with work.timed("combine"), asking(model_name(model), "combine"):
         rows, scores = model.combine(hits, texts=PoolTexts(collection, pool))
     filled = rows >= 0
     if not np.isfinite(scores[filled]).all():

@@ -60,5 +60,11 @@ def test_the_command_prints_the_table_and_draws_every_figure(tmp_path, monkeypat
     for text in ("alignment", "uniformity", "variance_share", "bm25: the model has no vectors of its own"):
         assert text in done.stdout
     drawn = {path.name for path in (tmp_path / "drawn").iterdir()}
-    expected = {"alignment-uniformity", "hashing.alignment", "hashing.projection", "hashing.scores", "hashing.parallel.composition"}
+    expected = {
+        "alignment-uniformity",
+        "hashing.alignment",
+        "hashing.projection",
+        "hashing.scores",
+        "hashing.parallel.composition",
+    }
     assert {f"mini.{stem}.{kind}" for stem in expected for kind in ("png", "svg")} <= drawn

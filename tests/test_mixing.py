@@ -43,7 +43,7 @@ def rows(draw):
     documents = [(f"g{n}", sorted(found)) for n, found in enumerate(draw(st.lists(versions, min_size=1, max_size=9)))]
     queries = [(f"h{n}", sorted(found)) for n, found in enumerate(draw(st.lists(versions, min_size=1, max_size=4)))]
     pairs = st.tuples(st.integers(0, len(queries) - 1), st.integers(0, len(documents) - 1))
-    judged = draw(st.dictionaries(pairs, st.integers(0, 2), max_size=10))
+    judged = draw(st.dictionaries(pairs, st.integers(0, 2), max_size=10).filter(lambda found: any(found.values())))
     return (
         [{"_id": f"{lang}:{g}", "text": f"{lang} {g}", "lang": lang, "group": g} for g, found in documents for lang in found],
         [{"_id": f"{lang}:{h}", "text": f"{lang} {h}?", "lang": lang, "group": h} for h, found in queries for lang in found],

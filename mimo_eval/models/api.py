@@ -30,9 +30,9 @@ import numpy as np
 
 from mimo_eval import __version__
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models.fusion import combined_name
 from mimo_eval.models.loading import ModelOptions
-from mimo_eval.models.protocols import Role
+from mimo_eval.models.sources import shown_name
+from mimo_eval.protocols import Role
 
 logger = logging.getLogger(__name__)
 
@@ -237,7 +237,17 @@ class ApiEncoder:
         self.model, self.dim, self.encoding, self.similarity = str(model), dim, encoding, similarity
         self.batch_size, self.batch_bytes, self.max_chars, self.price = batch_size, batch_bytes, max_chars, price
         self.prompts = {"query": query_prompt, "document": document_prompt}
-        self.name = combined_name("api", [self.model], {"dim": (dim, None)})
+        self.name = shown_name(
+            "api",
+            {
+                "dim": (dim, None),
+                "max_chars": (max_chars, None),
+                "similarity": (similarity, "cosine"),
+                "query_prompt": (query_prompt, ""),
+                "document_prompt": (document_prompt, ""),
+            },
+            self.model,
+        )
         self.client = Client(f"{self.url}/embeddings", key_env, rpm, retries, timeout)
         self.used = {"texts": 0, "tokens": 0, "answers without a token count": 0}
         if self.url.startswith("http:") and not _is_local(self.url) and os.environ.get(key_env):

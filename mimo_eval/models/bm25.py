@@ -13,9 +13,9 @@ import numpy as np
 
 from mimo_eval.errors import ConfigError
 from mimo_eval.files import read_json, write_json
-from mimo_eval.models.hits import best, stack
-from mimo_eval.models.protocols import Hits
+from mimo_eval.models.hits import best, is_number, stack
 from mimo_eval.models.tokenizing import NEUTRAL, Analyzer, analyzer
+from mimo_eval.protocols import Hits
 from mimo_eval.specs import spec_name
 
 LANGUAGES = "languages.json"
@@ -44,8 +44,8 @@ class BM25:
     """
 
     def __init__(self, k1: float = 0.9, b: float = 0.4, merge: str = "raw", analyzers: str = "language") -> None:
-        if not (isinstance(k1, (int, float)) and k1 >= 0 and isinstance(b, (int, float)) and 0 <= b <= 1):
-            raise ConfigError(f"bm25(k1={k1}, b={b}): k1 must be at least 0 and b between 0 and 1")
+        if not (is_number(k1) and k1 >= 0 and is_number(b) and 0 <= b <= 1):
+            raise ConfigError(f"bm25(k1={k1}, b={b}): k1 must be a number of at least 0 and b between 0 and 1")
         if analyzers not in ("language", "neutral"):
             raise ConfigError(f"bm25(analyzers={analyzers}): choose language or neutral")
         self.k1, self.b, self.merge, self.analyzers = float(k1), float(b), merge, analyzers

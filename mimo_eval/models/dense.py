@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.errors import ConfigError, ModelError, require
-from mimo_eval.models.protocols import Role
-from mimo_eval.models.sources import DTYPES, ModelFiles, dimension, first_line
+from mimo_eval.models.sources import DTYPES, ModelFiles, at_least_one, check_device, dimension, first_line, shown_name
+from mimo_eval.protocols import Role
 
 PROMPT_FAMILIES = (
     (re.compile(r"(multilingual-)?e5-(small|base|large)(-v2)?$", re.I), {"query": "query: ", "document": "passage: "}),
@@ -54,15 +54,22 @@ class SentenceTransformerEncoder:
     ) -> None:
         if dtype not in DTYPES:
             raise ConfigError(f"unknown dtype '{dtype}'; choose {', '.join(DTYPES)}")
-        for what, value in (("batch size", batch_size), ("max length", max_length), ("dimension", truncate_dim)):
-            if value is not None and value < 1:
-                raise ConfigError(f"the {what} must be at least 1, not {value}")
-        self.model_id, self.name = (
-            model,
-            name or model.rstrip("/").split("/")[-1] if Path(model).is_dir() else name or model,
-        )
+        at_least_one({"batch size": batch_size, "max length": max_length, "dimension": truncate_dim})
+        self.model_id = model
         self.files = ModelFiles(model, revision)
-        self.revision, self.device, self.dtype = revision, device, dtype
+        self.typed, self.bare = name or model, name or self.files.bare
+        self.name = shown_name(
+            name or self.files.label,
+            {
+                "revision": (self.files.revision, None),
+                "max_length": (max_length, None),
+                "truncate_dim": (truncate_dim, None),
+                "dtype": (dtype, "float32"),
+                "query_prompt": (query_prompt, None),
+                "document_prompt": (document_prompt, None),
+            },
+        )
+        self.device, self.dtype = device, dtype
         self.batch_size, self.max_length, self.truncate_dim = batch_size, max_length, truncate_dim
         self.trust_remote_code = trust_remote_code
         self._given = {"query": query_prompt, "document": document_prompt}
@@ -106,7 +113,7 @@ class SentenceTransformerEncoder:
     def fingerprint(self, role: Role) -> dict[str, Any]:
         """Return everything that changes a vector."""
         return {
-            "model": self.name,
+            "model": self.bare,
             "identity": self._identity,
             "prompt": self.prompt(role),
             "max_length": self.max_length,
@@ -121,7 +128,7 @@ class SentenceTransformerEncoder:
         known: dict[str, Any] = {}
         if "model" in self.__dict__:
             known = {
-                "dimension": self.truncate_dim or dimension(self.model),
+                "dimension": dimension(self.model),
                 "parameters": sum(p.numel() for p in self.model.parameters()),
                 "max_length": self.model.max_seq_length,
                 "device": str(self.model.device),
@@ -146,7 +153,7 @@ class SentenceTransformerEncoder:
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
+        check_device(self.typed, self.device)
         try:
             model = SentenceTransformer(
                 self.model_id,
@@ -157,7 +164,11 @@ class SentenceTransformerEncoder:
                 model_kwargs={} if self.dtype == "float32" else {"dtype": self.dtype},
             )
         except Exception as error:
-            raise ModelError(f"the model '{self.model_id}' cannot be loaded: {first_line(error)}") from error
+            raise ModelError(f"the model '{self.typed}' cannot be loaded: {first_line(error)}") from error
+        if self.truncate_dim is not None and dimension(model) < self.truncate_dim:
+            raise ConfigError(
+                f"{self.typed}: --truncate-dim {self.truncate_dim}, but the model's vectors have {dimension(model)} dimensions"
+            )
         if self.max_length is not None:
             model.max_seq_length = self.max_length
         return model.eval()

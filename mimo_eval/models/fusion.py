@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.errors import ConfigError
+from mimo_eval.models.asking import fingerprint
 from mimo_eval.models.loading import Model, ModelOptions, load_model, model_name
-from mimo_eval.models.protocols import CorpusTexts, Derived, Encoder, Hits
+from mimo_eval.protocols import CorpusTexts, Derived, Encoder, Hits
 from mimo_eval.specs import spec_name
 
 BLOCK = 1024
@@ -43,8 +44,8 @@ def identity(model: Model) -> dict[str, Any]:
     :return: role, or `retriever`, to fingerprint.
     """
     if isinstance(model, (Encoder, Derived)):
-        return {role: model.fingerprint(role) for role in ("query", "document")}  # type: ignore[union-attr]
-    return {"retriever": model.fingerprint()}  # type: ignore[union-attr]
+        return {role: fingerprint(model, model_name(model), role) for role in ("query", "document")}
+    return {"retriever": fingerprint(model, model_name(model))}
 
 
 def description(model: Model) -> dict[str, Any]:

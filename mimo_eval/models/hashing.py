@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.errors import ConfigError
-from mimo_eval.models.protocols import Role
+from mimo_eval.protocols import Role
 from mimo_eval.specs import spec_name
 
 
@@ -26,8 +26,12 @@ class HashingEncoder:
     similarity = "cosine"
 
     def __init__(self, dim: int = 1024, shortest: int = 2, longest: int = 4) -> None:
-        if not (isinstance(dim, int) and dim >= 1 and 1 <= shortest <= longest <= 8):
-            raise ConfigError(f"hashing(dim={dim}, shortest={shortest}, longest={longest}): out of range")
+        whole = all(isinstance(value, int) and not isinstance(value, bool) for value in (dim, shortest, longest))
+        if not (whole and dim >= 1 and 1 <= shortest <= longest <= 8):
+            raise ConfigError(
+                f"hashing(dim={dim}, shortest={shortest}, longest={longest}): out of range; whole numbers are needed, "
+                "dim at least 1, shortest from 1 to longest, longest up to 8"
+            )
         self.dim, self.shortest, self.longest = dim, shortest, longest
         self.name = spec_name("hashing", {"dim": (dim, 1024), "shortest": (shortest, 2), "longest": (longest, 4)})
 

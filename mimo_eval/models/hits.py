@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from mimo_eval.models.protocols import Hits
+from mimo_eval.protocols import Hits
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a setting is a finite number; true and false are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def best(scores: np.ndarray, k: int) -> np.ndarray:

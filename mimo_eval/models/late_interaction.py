@@ -20,8 +20,8 @@ import numpy as np
 
 from mimo_eval.errors import CacheError, ConfigError, MissingExtraError, ModelError
 from mimo_eval.models.hits import best, stack
-from mimo_eval.models.protocols import Hits, Role
 from mimo_eval.models.sources import TransformerRetriever
+from mimo_eval.protocols import Hits, Role
 
 PART = 1024
 """Documents whose vectors are in memory before they are written to a file."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 import re
+import sys
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mimo_eval.errors import ConfigError, MimoEvalError
-from mimo_eval.models.protocols import Combination, Derived, Encoder, Retriever
+from mimo_eval.protocols import Combination, Derived, Encoder, Retriever
 from mimo_eval.registry import Registry, load_attribute
 from mimo_eval.specs import Spec, parse_spec
 
@@ -81,13 +85,13 @@ def load_model(text: str | Model, options: ModelOptions | None = None) -> Model:
     if MODULE.fullmatch(text):
         return _from_module(text, options)
     spec = parse_spec(text)
-    if spec.name not in MODELS and not spec.args and HUB_ID.fullmatch(spec.name):
+    if spec.name not in MODELS and not spec.args and (HUB_ID.fullmatch(spec.name) or Path(spec.name).is_dir()):
         from mimo_eval.models.dense import SentenceTransformerEncoder
 
         return _build(SentenceTransformerEncoder, Spec(spec.name, (), {"model": spec.name, **spec.kwargs}), options)
     if spec.name not in MODELS:
         near = get_close_matches(spec.name, MODELS.names(), n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = f"; did you mean {' or '.join(near)}?" if near else "."
         raise ConfigError(
             f"unknown model '{spec.name}'{hint} Known are {', '.join(MODELS.names())}, a folder, a hub id such as "
             "intfloat/multilingual-e5-small, or module:attribute"
@@ -96,13 +100,32 @@ def load_model(text: str | Model, options: ModelOptions | None = None) -> Model:
 
 
 def _from_module(text: str, options: ModelOptions) -> Model:
+    value = import_typed(text)
+    model = _build(value, Spec(text), options) if inspect.isclass(value) or not isinstance(value, KINDS) else value
+    if not getattr(model, "name", None):
+        with suppress(AttributeError, TypeError):  # with __slots__ or frozen it keeps its class's name
+            model.name = text  # type: ignore[union-attr]
+    return model
+
+
+def import_typed(text: str) -> Any:
+    """Import the `module:attribute` that a user typed, also from the present folder, as `python -m` would.
+
+    :param text: module, colon, attribute.
+    :return: the attribute.
+    :raises ConfigError: if the module cannot be imported, or has no such attribute.
+    """
+    here = os.getcwd()  # noqa: PTH109
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
     try:
-        value = load_attribute(text)
+        return load_attribute(text)
+    except MimoEvalError:
+        raise
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"'{text}' cannot be imported: {error}") from error
-    if inspect.isclass(value) or not isinstance(value, KINDS):
-        return _build(value, Spec(text), options)
-    return value
+    except Exception as error:
+        raise ConfigError(f"'{text}' cannot be imported: {type(error).__name__}: {error}") from error
 
 
 def _build(kind: Any, spec: Spec, options: ModelOptions) -> Model:
@@ -122,6 +145,8 @@ def _build(kind: Any, spec: Spec, options: ModelOptions) -> Model:
     except TypeError as error:
         known = ", ".join(parameters) or "none"
         raise ConfigError(f"'{spec}': {error}; arguments of this model: {known}") from error
+    except Exception as error:
+        raise ConfigError(f"'{spec}' cannot be made: {type(error).__name__}: {error}") from error
     return _checked(model, spec.name)
 
 
@@ -129,7 +154,7 @@ def _checked(model: Any, name: str) -> Model:
     if isinstance(model, KINDS):
         return model
     raise ConfigError(
-        f"'{name}' is not a model: an encoder has encode(texts, *, role, lang), a retriever has index(texts, *, lang) and "
+        f"'{name}' is not a model: an encoder has encode(texts, *, role, lang), a retriever has index(texts, *, langs) and "
         "search(index, queries, *, langs, k)"
     )
 
@@ -137,6 +162,17 @@ def _checked(model: Any, name: str) -> Model:
 def model_name(model: Model) -> str:
     """Return a model's name as it stands in tables."""
     return str(getattr(model, "name", None) or type(model).__name__)
+
+
+def classes(model: Any) -> dict[str, Any]:
+    """Return the class of a model and of those it is made of: what can be said of one without a fingerprint.
+
+    :param model: the model.
+    :return: `module:qualname`, and the same of its bases.
+    """
+    bases = getattr(model, "bases", None) or ([model.base] if hasattr(model, "base") else [])
+    kind = type(model)
+    return {"class": f"{kind.__module__}:{kind.__qualname__}", "bases": [classes(base) for base in bases]}
 
 
 class Card(NamedTuple):
@@ -158,11 +194,17 @@ BUILTIN = {
     ),
     "sparse": Card("sparse", "sparse", "SPLADE and its kin, any SparseEncoder: sparse(MODEL)", "the model's own", None),
     "colbert": Card(
-        "colbert", "late interaction", "exact MaxSim, sentence-transformers 6 or newer: colbert(MODEL)", "the model's own", None
+        "colbert",
+        "late interaction",
+        "exact MaxSim, any MultiVectorEncoder: colbert(MODEL)",
+        "the model's own",
+        "pip install 'mimo-eval[late-interaction]'",
     ),
     "rrf": Card("rrf", "fusion", "rrf(BASE, BASE, …): reciprocal rank fusion", "Apache-2.0", None),
     "fuse": Card("fuse", "fusion", "fuse(BASE, BASE, …): weighted scores, normalised per language", "Apache-2.0", None),
-    "rerank": Card("rerank", "rerank", "rerank(BASE, MODEL): any CrossEncoder re-scores the first 100", "the model's", None),
+    "rerank": Card(
+        "rerank", "rerank", "rerank(BASE, MODEL): any CrossEncoder re-scores the first 100", "the model's own", None
+    ),
     "translate": Card("translate", "translate", "translate(BASE, TRANSLATOR, to=en): queries only", "the translator's", None),
     "api": Card("api", "api", "api(URL, model=NAME): an OpenAI-compatible embeddings endpoint", "the provider's", None),
     "centering": Card("centering", "debias", "centering(BASE): each language's mean taken out", "Apache-2.0", None),
@@ -180,6 +222,12 @@ def catalogue() -> list[Card]:
     cards = []
     for name in MODELS:
         card = BUILTIN.get(name, Card(name, "plugin", "of an installed package", "", None))
-        present = name not in PACKAGES or find_spec(PACKAGES[name]) is not None
-        cards.append(card._replace(install=None) if present else card)
+        cards.append(card._replace(install=None) if _installed(name) else card)
     return cards
+
+
+def _installed(name: str) -> bool:
+    """Say whether the packages of a model are there, importing none of them."""
+    if name == "colbert":
+        return int(version("sentence-transformers").split(".")[0]) >= 6
+    return name not in PACKAGES or find_spec(PACKAGES[name]) is not None

@@ -8,7 +8,6 @@ and stands in the result.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import shutil
 import tempfile
@@ -21,7 +20,9 @@ import numpy as np
 
 from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.models import jvm, tokenizing
-from mimo_eval.models.protocols import Hits
+from mimo_eval.models.hits import is_number
+from mimo_eval.protocols import Hits
+from mimo_eval.specs import spec_name
 
 logger = logging.getLogger(__name__)
 
@@ -159,12 +160,13 @@ class Lucene:
     """
 
     def __init__(self, k1: float = 0.9, b: float = 0.4, merge: str = "raw", analyzers: str = "language") -> None:
-        if not (_number(k1) and k1 >= 0 and _number(b) and 0 <= b <= 1):
-            raise ConfigError(f"pyserini(k1={k1}, b={b}): k1 must be at least 0 and b between 0 and 1")
+        if not (is_number(k1) and k1 >= 0 and is_number(b) and 0 <= b <= 1):
+            raise ConfigError(f"pyserini(k1={k1}, b={b}): k1 must be a number of at least 0 and b between 0 and 1")
         if analyzers not in MODES:
             raise ConfigError(f"pyserini(analyzers={analyzers}): must be one of {', '.join(MODES)}")
         self.k1, self.b, self.merge, self.analyzers = float(k1), float(b), merge, analyzers
-        self.name, self.per_language = "pyserini", analyzers != "neutral"
+        usual = {"k1": (k1, 0.9), "b": (b, 0.4), "merge": (merge, "raw"), "analyzers": (analyzers, "language")}
+        self.name, self.per_language = spec_name("pyserini", usual), analyzers != "neutral"
         self._served: dict[str, Choice] = {}
 
     def fingerprint(self) -> dict[str, Any]:
@@ -348,7 +350,3 @@ def _prepared(choice: Choice, text: str) -> str:
 
 def _lucene(name: str) -> Any:
     return jvm.java_class(f"org.apache.lucene.{name}")
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -12,11 +12,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.models.asking import asking
 from mimo_eval.models.fusion import combined_name, description, identity, load_bases
-from mimo_eval.models.loading import HUB_ID, MODULE, Model, model_name
-from mimo_eval.models.protocols import CorpusTexts, Hits
-from mimo_eval.models.sources import DTYPES, ModelFiles, first_line
-from mimo_eval.registry import load_attribute
+from mimo_eval.models.loading import HUB_ID, MODULE, Model, import_typed, model_name
+from mimo_eval.models.sources import DTYPES, ModelFiles, at_least_one, check_device, first_line, shown_name
+from mimo_eval.protocols import CorpusTexts, Hits
 
 BLOCK = 16_384
 """Pairs whose texts are held in memory, and sorted by length, at a time."""
@@ -62,17 +62,17 @@ class CrossEncoderScorer:
     ) -> None:
         if dtype not in DTYPES:
             raise ConfigError(f"unknown dtype '{dtype}'; choose {', '.join(DTYPES)}")
-        if max_length is not None and max_length < 1:
-            raise ConfigError(f"the max length must be at least 1, not {max_length}")
+        at_least_one({"batch size": batch_size, "max length": max_length})
         self.model_id, self.batch_size, self.device = model, batch_size, device
         self.dtype, self.max_length, self.trust_remote_code = dtype, max_length, trust_remote_code
         self.files = ModelFiles(model, revision)
-        self.name = self.files.label
+        settings = {"revision": (self.files.revision, None), "max_length": (max_length, None), "dtype": (dtype, "float32")}
+        self.name = shown_name(self.files.label, settings)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a score."""
         return {
-            "model": self.name,
+            "model": self.files.bare,
             "identity": self.files.identity,
             "max_length": self.max_length,
             "dtype": self.dtype,
@@ -116,6 +116,7 @@ class CrossEncoderScorer:
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        check_device(self.model_id, self.device)
         self._check_head()
         try:
             return CrossEncoder(
@@ -296,7 +297,9 @@ class Rerank:
             asked = [(queries[i], documents[j]) for i, j in zip(line, which.reshape(-1), strict=True)]
             order = np.argsort([-len(query) - len(document) for query, document in asked], kind="stable")
             names = [query_ids[i] for i in line[order]]
-            got = self._checked(self.model.predict([asked[i] for i in order]), names, [asked[i][1] for i in order])
+            with asking(self._label, "predict"):
+                predicted = self.model.predict([asked[i] for i in order])
+            got = self._checked(predicted, names, [asked[i][1] for i in order])
             pairs.add(codes[line, column][order], got)
 
     def _checked(self, scores: Any, query_ids: list[str], documents: list[str]) -> np.ndarray:
@@ -360,10 +363,7 @@ def load_scorer(model: str | Scorer, **options: Any) -> Scorer:
                 f"rerank: there is no folder '{model}' here; a re-ranker is a folder, a hub id such as "
                 "BAAI/bge-reranker-v2-m3, or module:attribute"
             )
-        try:
-            value = load_attribute(model)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"'{model}' cannot be imported: {error}") from error
+        value = import_typed(model)
         if inspect.isclass(value) or (callable(value) and not isinstance(value, Scorer)):
             try:
                 value = value()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import posixpath
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -12,8 +14,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models.protocols import Role
+from mimo_eval.protocols import Role
 from mimo_eval.specs import Spec
+
+logger = logging.getLogger(__name__)
 
 CONFIG = "config_sentence_transformers.json"
 DTYPES = ("float32", "float16", "bfloat16")
@@ -27,7 +31,11 @@ class ModelFiles:
     """
 
     def __init__(self, model: str, revision: str | None = None) -> None:
-        self.model, self.revision = model, revision
+        self.model = model
+        if self.local and revision is not None:
+            logger.warning("%s is a folder, which has no revisions; --revision is ignored", self.label)
+            revision = None
+        self.revision = revision
 
     @property
     def local(self) -> bool:
@@ -36,7 +44,15 @@ class ModelFiles:
 
     @property
     def label(self) -> str:
-        """What the model is called in tables: its hub id, or its folder's name."""
+        """What the model is called in tables: its hub id, or its folder as typed; of an absolute path the last part alone."""
+        if not self.local or Path(self.model).is_absolute():
+            return self.bare
+        typed = posixpath.normpath(Path(self.model).as_posix())
+        return self.bare if typed.rpartition("/")[2] in (".", "..") else typed
+
+    @property
+    def bare(self) -> str:
+        """Its hub id, or its folder's own name, wherever that is looked at from."""
         return Path(self.model).resolve().name if self.local else self.model
 
     @cached_property
@@ -112,8 +128,8 @@ class TransformerRetriever:
             raise ConfigError(f"unknown dtype '{self.dtype}'; choose {', '.join(DTYPES)}")
         self.at_least_one("batch_size", "max_length")
         self.files = ModelFiles(self.model, self.revision)
-        given = {name: value for name in self.NAMED if (value := getattr(self, name)) != getattr(type(self), name)}
-        self.name = str(Spec(self.KIND, (Spec(self.files.label),), given))
+        given = {name: (getattr(self, name), getattr(type(self), name)) for name in self.NAMED}
+        self.name = shown_name(self.KIND, {"revision": (self.files.revision, None), **given}, self.files.label)
 
     def at_least_one(self, *names: str) -> None:
         """Refuse settings below 1.
@@ -129,7 +145,7 @@ class TransformerRetriever:
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a score."""
         return {
-            "model": self.name,
+            "model": self.files.bare,
             "kind": self.KIND,
             "identity": self.files.identity,
             **{name: getattr(self, name) for name in self.NAMED},
@@ -177,6 +193,7 @@ class TransformerRetriever:
         """The loaded model."""
         from transformers.utils import logging as transformers_logging
 
+        check_device(self.model, self.device)
         self.check_kind()
         load = self.encoder_class()
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
@@ -230,6 +247,49 @@ class TransformerRetriever:
             raise ModelError(
                 f"{self.name}: cannot encode: {first_line(error)}; a smaller --batch-size or --max-length may help"
             ) from error
+
+
+def shown_name(name: str, arguments: dict[str, tuple[Any, Any]], *parts: str) -> str:
+    """Return a name with those arguments that are not the usual ones, on one line.
+
+    :param name: the bare name.
+    :param arguments: argument to (value, usual value).
+    :param parts: names of what it is made of.
+    :return: such as `sparse(org/model, dtype=float16)`.
+    """
+    given = {key: value for key, (value, usual) in arguments.items() if value != usual}
+    shown = {key: value.replace("\n", "\\n") if isinstance(value, str) else value for key, value in given.items()}
+    return str(Spec(name, tuple(Spec(part) for part in parts), shown))
+
+
+def at_least_one(values: dict[str, Any]) -> None:
+    """Refuse what is not a whole number of at least 1.
+
+    :param values: what it is to its value; None is allowed.
+    :raises ConfigError: naming it.
+    """
+    for what, value in values.items():
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            raise ConfigError(f"the {what} must be a whole number, not '{value}'")
+        if value is not None and value < 1:
+            raise ConfigError(f"the {what} must be at least 1, not {value}")
+
+
+def check_device(model: str, device: Any) -> None:
+    """Refuse a device that is not there, before the model is read.
+
+    :param model: the model, as typed.
+    :param device: as torch names it; None leaves the choice to it.
+    :raises ConfigError: naming both.
+    """
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except Exception as error:
+        raise ConfigError(f"{model}: --device {device} cannot be used: {first_line(error)}") from error
 
 
 def hash_folder(folder: Path) -> str:

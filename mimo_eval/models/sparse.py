@@ -12,8 +12,8 @@ import numpy as np
 
 from mimo_eval.errors import ModelError
 from mimo_eval.models.hits import best, stack
-from mimo_eval.models.protocols import Hits, Role
 from mimo_eval.models.sources import TransformerRetriever
+from mimo_eval.protocols import Hits, Role
 
 PART = 4096
 """Texts whose vectors are collected before they become a matrix."""

@@ -27,9 +27,8 @@ import numpy as np
 from mimo_eval.errors import ConfigError, DataError, ModelError
 from mimo_eval.languages import normalise
 from mimo_eval.models.fusion import combined_name, description, load_bases
-from mimo_eval.models.loading import MODULE, Model, model_name
-from mimo_eval.models.protocols import Encoder, Hits, Retriever, Role
-from mimo_eval.registry import load_attribute
+from mimo_eval.models.loading import MODULE, Model, import_typed, model_name
+from mimo_eval.protocols import Encoder, Hits, Retriever, Role
 
 
 @runtime_checkable
@@ -264,10 +263,7 @@ def load_translator(translator: Any) -> tuple[Translator, str]:
     if isinstance(translator, str):
         if not MODULE.fullmatch(translator):
             raise ConfigError(f"translate: '{translator}' is no translator; write module:attribute")
-        try:
-            value = load_attribute(translator)
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(f"'{translator}' cannot be imported: {error}") from error
+        value = import_typed(translator)
     if inspect.isclass(value):
         try:
             value = value()

@@ -23,7 +23,7 @@ from mimo_eval import __version__
 from mimo_eval.collections.collection import Texts
 from mimo_eval.errors import CacheError, DataError
 from mimo_eval.files import cache_dir, digest, write_json
-from mimo_eval.models.protocols import StoredRetriever
+from mimo_eval.protocols import StoredRetriever
 
 FORMAT = 1
 MANIFEST = "manifest.json"

@@ -9,7 +9,8 @@ import numpy as np
 
 from mimo_eval.collections.collection import Collection
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models.protocols import Hits, Retriever, StoredRetriever
+from mimo_eval.models.asking import asking, fingerprint
+from mimo_eval.protocols import Hits, Retriever, StoredRetriever
 from mimo_eval.search import keys
 from mimo_eval.search.index_store import IndexStore
 
@@ -51,7 +52,10 @@ class RetrieverScorer:
         if merge not in MERGES:
             raise ConfigError(f"{self.name}: unknown way to merge languages '{merge}'; choose one of {', '.join(MERGES)}")
         self.merge = MERGES[merge]
-        self.store = IndexStore(retriever) if isinstance(retriever, StoredRetriever) else None
+        self.store: IndexStore | None = None
+        if isinstance(retriever, StoredRetriever):
+            fingerprint(retriever, self.name)  # refused by name if it does not fit into JSON
+            self.store = IndexStore(retriever)
         self.indexed = self.read = 0
 
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
@@ -66,7 +70,8 @@ class RetrieverScorer:
 
         def build() -> Any:
             langs = [documents.languages[n] for n in documents.language[rows]]
-            return self.retriever.index(documents.read(rows), langs=langs)
+            with asking(self.name, "index"):
+                return self.retriever.index(documents.read(rows), langs=langs)
 
         index, built = self.store.get(lang, documents, rows, build) if self.store else (build(), True)
         self.indexed += len(rows) if built else 0
@@ -76,7 +81,8 @@ class RetrieverScorer:
     def _search(self, index: Any, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         queries = self.collection.queries
         langs = [queries.languages[n] for n in queries.language[query_rows]]
-        hits = self.retriever.search(index, queries.read(query_rows), langs=langs, k=k)
+        with asking(self.name, "search"):
+            hits = self.retriever.search(index, queries.read(query_rows), langs=langs, k=k)
         documents, scores = self._check(hits, len(query_rows), len(rows), queries.ids(query_rows[:1]))
         found = documents >= 0
         place = self.collection.documents.id_order[rows[np.where(found, documents, 0)]]

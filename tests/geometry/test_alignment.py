@@ -34,9 +34,7 @@ def test_the_matrix_is_wang_and_isolas_alignment_of_each_pair(cloud):
     for a in range(4):
         for b in range(a):
             pairs = vectors.pairs(a, b)
-            assert matrix[a, b] == pytest.approx(
-                alignment(vectors.take(pairs.first), vectors.take(pairs.second)), rel=1e-5
-            )
+            assert matrix[a, b] == pytest.approx(alignment(vectors.take(pairs.first), vectors.take(pairs.second)), rel=1e-5)
 
 
 def test_the_standard_error_of_one_pair_is_that_of_a_mean(cloud):

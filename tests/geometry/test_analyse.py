@@ -134,9 +134,7 @@ def test_large_vectors_are_never_held_as_float32(tmp_path):
     stored[:] = np.random.default_rng(0).normal(size=(n, d))
     vectors = LabelledVectors(stored, np.arange(n) % 3, np.arange(n) // 3, ("en", "de", "fr"))
     tracemalloc.start()
-    analyse(
-        vectors, sample=256, names=["alignment", "purity", "anisotropy", "isoscore", "uniformity", "variance_share"]
-    )
+    analyse(vectors, sample=256, names=["alignment", "purity", "anisotropy", "isoscore", "uniformity", "variance_share"])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 40 * 2**20

@@ -27,9 +27,7 @@ def test_strong_alignment_of_every_pair_agrees_with_the_formula(cloud):
     vectors = cloud(items=60, languages=3, dimensions=6, noise=0.6, offset=0.3)
     found = strong_alignment.DIAGNOSTIC.measure(vectors)
     x = vectors.vectors.reshape(3, 60, 6).astype(float)
-    expected = [
-        [strong_alignment.strong_alignment(x[a], x[b]) if a != b else np.nan for b in range(3)] for a in range(3)
-    ]
+    expected = [[strong_alignment.strong_alignment(x[a], x[b]) if a != b else np.nan for b in range(3)] for a in range(3)]
     np.testing.assert_allclose(found.details["matrix"], expected, atol=1e-9)
     assert found.value == pytest.approx(np.nanmean(expected))
     assert 0 < found.value < 1

@@ -25,9 +25,7 @@ def test_the_four_poles_have_anisotropy_minus_one_third(labelled):
 
 def test_anisotropy_is_the_mean_of_scipys_cosines(cloud):
     vectors = cloud(offset=0.7)
-    assert anisotropy.DIAGNOSTIC.measure(vectors).value == pytest.approx(
-        1 - pdist(vectors.vectors, "cosine").mean(), abs=1e-6
-    )
+    assert anisotropy.DIAGNOSTIC.measure(vectors).value == pytest.approx(1 - pdist(vectors.vectors, "cosine").mean(), abs=1e-6)
 
 
 def test_anisotropy_of_equal_vectors_is_one(labelled):
@@ -101,9 +99,7 @@ def test_skewness_of_occurrences_is_scipys(counts):
 def test_hubness_counts_neighbours_as_scikit_learn_does(cloud):
     vectors = cloud(items=80)
     alone = LabelledVectors(vectors.vectors, vectors.languages, np.arange(len(vectors)), vectors.language_names)
-    neighbours = (
-        NearestNeighbors(n_neighbors=10, algorithm="brute").fit(vectors.vectors).kneighbors(return_distance=False)
-    )
+    neighbours = NearestNeighbors(n_neighbors=10, algorithm="brute").fit(vectors.vectors).kneighbors(return_distance=False)
     counts = np.bincount(neighbours.reshape(-1), minlength=len(vectors))
     found = hubness.DIAGNOSTIC.measure(alone)
     assert found.value == pytest.approx(skew(counts), abs=1e-9)

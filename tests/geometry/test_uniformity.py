@@ -57,9 +57,7 @@ def test_pooled_within_and_between_leave_translations_out(cloud):
     assert found.value == pytest.approx(naive(vectors, lambda a, b: True), abs=1e-5)
     assert found.details["within"] == pytest.approx(within, abs=1e-5)
     assert found.details["between_minus_within"] == pytest.approx(between - within, abs=1e-5)
-    assert found.details["per_language"]["de"]["value"] == pytest.approx(
-        naive(vectors, lambda a, b: a == b == 1), abs=1e-5
-    )
+    assert found.details["per_language"]["de"]["value"] == pytest.approx(naive(vectors, lambda a, b: a == b == 1), abs=1e-5)
 
 
 def test_identical_translations_do_not_count_against_uniformity(labelled):
@@ -86,9 +84,7 @@ def test_the_jackknife_leaves_each_item_out(cloud):
 def test_the_standard_error_tells_how_samples_scatter(cloud):
     vectors = cloud(items=6000, languages=2, dimensions=6, mean=1)
     found = [DIAGNOSTIC.measure(vectors, seed=seed, sample=400) for seed in range(120)]
-    assert np.mean([one.standard_error for one in found]) == pytest.approx(
-        np.std([one.value for one in found]), rel=0.25
-    )
+    assert np.mean([one.standard_error for one in found]) == pytest.approx(np.std([one.value for one in found]), rel=0.25)
 
 
 def test_chunk_size_changes_nothing(cloud, monkeypatch):

@@ -24,7 +24,7 @@ from mimo_eval.models import api
 from mimo_eval.models.api import ApiEncoder
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
-from mimo_eval.models.protocols import Encoder
+from mimo_eval.protocols import Encoder
 from mimo_eval.specs import parse_spec
 
 KEY = "sk-tests-0123456789abcdefXYZ"

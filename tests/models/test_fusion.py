@@ -17,7 +17,7 @@ from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.evaluation import run
 from mimo_eval.models.fusion import RRF, ScoreFusion
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
-from mimo_eval.models.protocols import Combination, CorpusTexts, Hits
+from mimo_eval.protocols import Combination, CorpusTexts, Hits
 
 LANGUAGES = np.array([0, 0, 0, 1, 1, 1])
 """Of documents 0 to 5."""

@@ -17,7 +17,7 @@ from mimo_eval.evaluation import run
 from mimo_eval.models import late_interaction
 from mimo_eval.models.late_interaction import LateInteraction
 from mimo_eval.models.loading import ModelOptions, catalogue, load_model
-from mimo_eval.models.protocols import Encoder, StoredRetriever
+from mimo_eval.protocols import Encoder, StoredRetriever
 
 pytestmark = LATE
 DOCUMENTS = ["abc def, ghi.", "fed cba abc!", "g h i", "a b c d e f g", "!!! ..."]

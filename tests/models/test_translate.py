@@ -18,8 +18,8 @@ from mimo_eval.evaluation import run
 from mimo_eval.models.bm25 import BM25
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
-from mimo_eval.models.protocols import Combination, Encoder, Retriever
 from mimo_eval.models.translate import Queries, TranslatedEncoder, TranslatedRetriever, Translator, translate
+from mimo_eval.protocols import Combination, Encoder, Retriever
 
 WORDS = {"katze": "cat", "hund": "dog", "fisch": "fish", "chat": "cat", "chien": "dog", "poisson": "fish"}
 

@@ -18,7 +18,7 @@ from mimo_eval.benchmark import Benchmark
 from mimo_eval.collections import Collection
 from mimo_eval.errors import CacheError
 from mimo_eval.evaluation import run
-from mimo_eval.models.protocols import Hits, Retriever, StoredRetriever
+from mimo_eval.protocols import Hits, Retriever, StoredRetriever
 from mimo_eval.search.index_store import MANIFEST, IndexStore, intact
 from mimo_eval.search.retrieved import RetrieverScorer
 

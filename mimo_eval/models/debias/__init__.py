@@ -21,7 +21,7 @@ from mimo_eval.models.debias.changed import Change, ChangedVectors, PerQueryLang
 from mimo_eval.models.debias.sample import Sample
 from mimo_eval.models.debias.statistics import PerLanguage, directions, means
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
-from mimo_eval.models.protocols import Encoder, Role
+from mimo_eval.protocols import Encoder, Role
 from mimo_eval.search.dense import DenseScorer
 from mimo_eval.search.onepass import CompleteScorer
 from mimo_eval.specs import Spec
