@@ -17,12 +17,12 @@ from ir_measures.measures import Measure
 from pydantic import ValidationError
 
 from mimo_eval import __version__, environment, measures
+from mimo_eval.asking import fingerprint
 from mimo_eval.benchmark import DEFAULT_MEASURES, Benchmark, Task, data_folder, first_fault, load_benchmark
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import parse_languages
 from mimo_eval.mixing import Mix, all_pools
-from mimo_eval.models.asking import fingerprint
 from mimo_eval.models.loading import Model, ModelOptions, classes, load_model, model_name
 from mimo_eval.protocols import Derived, Encoder
 from mimo_eval.results import (

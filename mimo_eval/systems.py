@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from mimo_eval.asking import asking, fingerprint
 from mimo_eval.collections import Collection, Texts
 from mimo_eval.embeddings import VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.mixing import Pool
-from mimo_eval.models.asking import asking, fingerprint
 from mimo_eval.models.loading import Model, model_name
 from mimo_eval.protocols import Combination, Derived, Encoder, Hits, Retriever, Role
 from mimo_eval.search import keys

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from mimo_eval.asking import fingerprint
 from mimo_eval.errors import ConfigError
-from mimo_eval.models.asking import fingerprint
 from mimo_eval.models.loading import Model, ModelOptions, load_model, model_name
 from mimo_eval.protocols import CorpusTexts, Derived, Encoder, Hits
 from mimo_eval.specs import spec_name

@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from mimo_eval.asking import asking
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models.asking import asking
 from mimo_eval.models.fusion import combined_name, description, identity, load_bases
 from mimo_eval.models.loading import HUB_ID, MODULE, Model, import_typed, model_name
 from mimo_eval.models.sources import DTYPES, ModelFiles, at_least_one, check_device, first_line, shown_name

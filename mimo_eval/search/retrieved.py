@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mimo_eval.asking import asking, fingerprint
 from mimo_eval.collections.collection import Collection
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models.asking import asking, fingerprint
 from mimo_eval.protocols import Hits, Retriever, StoredRetriever
 from mimo_eval.search import keys
 from mimo_eval.search.index_store import IndexStore
