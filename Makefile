@@ -33,6 +33,7 @@ fix: .venv/dev
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
 	$(PIP) -e '.[dev]'
+	$(PIP) --no-deps 'pyserini>=1.2,<2'  # its jar alone is driven; its 500 MB of dependencies are not needed
 	@touch $@ .venv/user
 
 clean:
