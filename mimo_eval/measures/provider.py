@@ -132,6 +132,9 @@ def _values(measure: Measure, ranking: Ranking) -> np.ndarray:
     return values
 
 
+ONE_LANGUAGE = "the corpus has one language, so there is none to prefer"
+
+
 def applicable(measure: Measure, ranking: Ranking) -> str | None:
     """Say why a measure is left out.
 
@@ -143,7 +146,7 @@ def applicable(measure: Measure, ranking: Ranking) -> str | None:
         return None
     one_language = ranking.pool_languages is not None and (ranking.pool_languages > 0).sum(axis=1).max(initial=0) < 2
     if one_language and Need.LANGUAGES in measure.needs:
-        return "the corpus has one language, so there is none to prefer"
+        return ONE_LANGUAGE
     missing = unmet(measure, ranking)
     return missing[1] if missing else None
 
