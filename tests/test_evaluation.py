@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytrec_eval
 from ir_measures import AP, RR, nDCG
 
 from mimo_eval import evaluate
-from mimo_eval.benchmark import Benchmark, Task
+from mimo_eval.benchmark import Benchmark, Task, load_benchmark
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError, ModelError
 from mimo_eval.evaluation import Outcome, changed, run
@@ -27,6 +29,8 @@ from mimo_eval.runs import read_qrels, read_run, surrogates
 
 ALL_MIXES = ("parallel", "monolingual", "cross-lingual", "bilingual", "partition(seed=1)", "away(seed=1)", "union")
 MEASURES = ("nDCG@10", "nDCG@20", "R@100", "RR@10", "AP@100", "Success@1", "Judged@10")
+
+ROOT = os.environ.get("MIMO_EVAL_DATA")
 
 
 class Table:
@@ -392,7 +396,12 @@ def test_scores_equal_those_of_mteb_for_the_same_corpus(clusters: Path, mix: str
     found = run(model, benchmark_of(clusters, mixes=[mix]))
     table = found.result.settings[0].pools[0].scores
     results = mteb.evaluate(mteb_encoder(model), mteb_task(load(str(clusters)), mix), cache=None, show_progress_bar=False)
-    theirs = {row["hf_subset"]: row for row in results[0].scores["test"]}
+    agree_with_mteb(table, results[0].scores["test"])
+
+
+def agree_with_mteb(table: dict[str, Any], scores: list[dict[str, Any]]) -> None:
+    """Compare scores by query language with those of MTEB's subsets."""
+    theirs = {row["hf_subset"]: row for row in scores}
     names = {
         "nDCG@10": "ndcg_at_10",
         "nDCG@20": "ndcg_at_20",
@@ -405,6 +414,32 @@ def test_scores_equal_those_of_mteb_for_the_same_corpus(clusters: Path, mix: str
         for name, other in names.items():
             mine = float(row[name])  # MTEB rounds all but the reciprocal rank
             assert theirs[lang][other] in (pytest.approx(mine, abs=1e-6), pytest.approx(round(mine, 5), abs=1e-9)), (lang, name)
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not ROOT, reason="MIMO_EVAL_DATA is not set")
+def test_scores_on_xquad_r_equal_those_of_mteb_and_of_pytrec_eval_on_the_exported_run(tmp_path: Path) -> None:
+    """The real pool of three languages: 720 documents, 3,570 questions, duplicates among them."""
+    import mteb
+
+    data, model = Path(str(ROOT)) / "xquad-r", HashingEncoder()
+    benchmark = changed(load_benchmark("xquad-r"), languages=("de", "en", "zh"), mixes=("parallel",))
+    found = run(model, benchmark, data=data, output=tmp_path, save_runs=True)
+    assert found.folder is not None
+    table = found.result.settings[0].pools[0].scores
+    collection = load("xquad-r", data=data, languages=("de", "en", "zh"))
+    results = mteb.evaluate(mteb_encoder(model), mteb_task(collection, "parallel"), cache=None, show_progress_bar=False)
+    agree_with_mteb(table, results[0].scores["test"])
+    kept: dict[str, dict[str, dict[str, float]]] = {"trec": {}, "qrels": {}}
+    for kind, column, cast in (("trec", 4, float), ("qrels", 3, int)):
+        text = gzip.decompress((found.folder / "runs" / f"xquad-r.parallel.{kind}.gz").read_bytes()).decode()
+        for fields in map(str.split, text.splitlines()):
+            kept[kind].setdefault(fields[0], {})[fields[2]] = cast(fields[column])
+    scored = pytrec_eval.RelevanceEvaluator(kept["qrels"], {"ndcg_cut.20", "map_cut.100"}).evaluate(kept["trec"])
+    for lang, row in table.items():
+        mine = [values for query, values in scored.items() if query.startswith(f"{lang}:")]
+        for name, other in (("nDCG@20", "ndcg_cut_20"), ("AP@100", "map_cut_100")):
+            assert row[name] == pytest.approx(sum(v[other] for v in mine) / len(mine), abs=1e-6)
 
 
 # ---------------------------------------------------------------- the Python entry
