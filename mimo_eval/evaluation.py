@@ -22,6 +22,7 @@ from mimo_eval.benchmark import DEFAULT_MEASURES, Benchmark, Task, data_folder, 
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import parse_languages
+from mimo_eval.measures import parse as parse_measures
 from mimo_eval.mixing import Mix, all_pools
 from mimo_eval.models.loading import Model, ModelOptions, classes, load_model, model_name
 from mimo_eval.protocols import Derived, Encoder
@@ -114,7 +115,7 @@ def changed(
         if mixes:
             task["mixes"] = _several(mixes)
     if measures:
-        content["measures"] = _several(measures)
+        content["measures"] = tuple(str(m) for text in _several(measures) for m in parse_measures(text))
         for task in content["tasks"]:
             if task["main"] not in content["measures"]:
                 del task["main"]
@@ -176,13 +177,20 @@ def run(
         state.work.timings["total"] = perf_counter() - start
         result = _result(state, benchmark, collections, key)
     if folder:
-        if (folder / FILE).exists() and hasattr(state.model, "fingerprint"):
-            result.geometry = read_result(folder).geometry  # of the same vectors: the key says so
+        result.geometry = _kept_geometry(folder) if hasattr(state.model, "fingerprint") else {}
         if runs:
             shutil.rmtree(folder / "runs", ignore_errors=True)
             runs.rename(folder / "runs")
         write_result(folder, result, pd.concat(state.queries, ignore_index=True))
     return Outcome(result, folder, reused=False)
+
+
+def _kept_geometry(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the geometry in an earlier result of the same vectors, as its key says; none if it is missing or damaged."""
+    try:
+        return read_result(folder).geometry
+    except DataError:
+        return {}
 
 
 def _refuse_unwritable(folder: Path) -> None:

@@ -484,3 +484,30 @@ def test_a_result_says_what_is_needed_to_do_it_again(toy: Path) -> None:
     assert result.peak_memory > 10**7 and result.search == "faiss"
     assert {"mimo-eval", "numpy", "torch", "ir-measures"} <= result.environment["versions"].keys()
     assert result.environment["threads"] == "1"
+
+
+def test_measures_in_one_string_are_several_and_the_first_is_sorted_by() -> None:
+    new = changed(Benchmark(name="b", tasks=(Task(collection="mini"),)), measures="R@5 nDCG@10")
+    assert new.measures == ("R@5", "nDCG@10") and new.tasks[0].main == "R@5"
+
+
+def test_a_damaged_result_is_replaced_when_asked_for_again(toy: Path, tmp_path: Path) -> None:
+    model, benchmark = HashingEncoder(dim=8), benchmark_of(toy, measures=["RR@10"])
+    first = run(model, benchmark, output=tmp_path)
+    assert first.folder is not None
+    (first.folder / "result.json").write_text("{")
+    with pytest.raises(DataError, match="not a result"):
+        run(model, benchmark, output=tmp_path)
+    assert run(model, benchmark, output=tmp_path, again=True).result.settings == first.result.settings
+    assert run(model, benchmark, output=tmp_path).reused
+
+
+def test_evaluating_again_keeps_the_geometry(toy: Path, tmp_path: Path) -> None:
+    from mimo_eval.results import write_json_result
+
+    model, benchmark = HashingEncoder(dim=8), benchmark_of(toy, measures=["RR@10"])
+    first = run(model, benchmark, output=tmp_path)
+    assert first.folder is not None
+    first.result.geometry = {"toy": {"n": 3}}
+    write_json_result(first.folder, first.result)
+    assert run(model, benchmark, output=tmp_path, again=True).result.geometry == {"toy": {"n": 3}}
