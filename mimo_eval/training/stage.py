@@ -1,0 +1,68 @@
+"""What a training method is: stages in turn, each rows of text and a loss. The trainer is sentence-transformers'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import datasets
+    from sentence_transformers import SentenceTransformer
+    from torch import Tensor, nn
+
+    from mimo_eval.training.data import Parallel, Retrieval
+    from mimo_eval.training.teacher import Teacher
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One pass over rows under one loss."""
+
+    name: str
+    """As the recipe's settings and the log name it, such as `distillation` or `joint`."""
+    rows: datasets.Dataset
+    """Text columns in the order in which the loss takes them, then `label`: a list of int64 per row, whose meaning the loss
+    documents (rows of the teacher's vectors, the passage's group for masking). Labels are numbers, never vectors."""
+    loss: Callable[[SentenceTransformer], nn.Module]
+    """Makes the loss for a student. Its `forward(features, labels)` returns a dict of parts, which the trainer sums and logs."""
+    shuffle: bool = True
+    """False where the order of rows is the method's own (round robin over language pairs, batches of one kind)."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a recipe offers to a method. What a method needs and does not find is a ConfigError that names the recipe's key."""
+
+    parallel: Parallel | None
+    retrieval: Retrieval | None
+    teacher: Teacher | None
+    languages: tuple[str, ...]
+    seed: int
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A training method: one module each, found through the entry points `mimo_eval.trainers`. Options are its constructor's."""
+
+    name: str
+
+    def stages(self, material: Material) -> Sequence[Stage]:
+        """Return the stages in order; the student goes from one to the next, and so does a projection head that they share.
+
+        :param material: data, teacher, languages, seed.
+        :return: at least one stage.
+        """
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything that changes what is learnt, for the model card and the fingerprint of a run; it fits into JSON."""
+
+
+class Loss(Protocol):
+    """What the losses have in common, beside being an `nn.Module` that keeps `model`."""
+
+    def forward(self, features: Sequence[dict[str, Tensor]], labels: Tensor) -> dict[str, Tensor]:
+        """Embed the text columns and return the parts of the loss."""
+
+    def compute_loss_from_embeddings(self, embeddings: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
+        """Return the parts of the loss for (B, d) embeddings per text column: what tests and gradient caching call."""
