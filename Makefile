@@ -3,10 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check lint type fix clean
+GATED := hashing bm25
+
+.PHONY: run gate test check lint type fix clean
 
 run: .venv/user  ## evaluate two models that need no download on the embedded collection
 	$(BIN)/mimo-eval run hashing bm25
+
+gate: .venv/dev  ## our own models against their baselines, as a user's CI would do it
+	rm -rf .gate
+	$(BIN)/mimo-eval run $(GATED) -o .gate --format json > /dev/null
+	for model in $(GATED); do $(BIN)/mimo-eval check .gate/mini/$$model --baseline leaderboards/baselines/mini/$$model || exit; done
+	$(BIN)/python -m pytest tests/examples --mimo-baseline leaderboards/baselines
 
 test: .venv/dev  ## all tests
 	$(BIN)/python -m pytest
@@ -37,4 +45,4 @@ fix: .venv/dev
 	@touch $@ .venv/user
 
 clean:
-	rm -rf .venv .tox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .gate .venv .tox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

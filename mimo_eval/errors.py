@@ -28,6 +28,12 @@ class DataError(MimoEvalError):
     exit_code = 3
 
 
+class MissingBaselineError(DataError):
+    """A gate without a baseline."""
+
+    exit_code = 4
+
+
 class CacheError(MimoEvalError):
     """Stored vectors or indexes that cannot be read or written."""
 

@@ -14,10 +14,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from mimo_eval.errors import CacheError, DataError
+from mimo_eval.errors import CacheError, ConfigError, DataError
 
 MAX_LINE = 8 * 2**20
 """Bytes in one line of a text file; a longer one is not a document but a broken file."""
+
+MAX_YAML = 1_000_000
+"""Bytes of a YAML file."""
 
 BOM = b"\xef\xbb\xbf"
 
@@ -151,6 +154,33 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: JSON nested too deeply") from error
     except ValueError as error:  # a number of more digits than Python reads
         raise DataError(f"{path}: not JSON ({error})") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML file that a person wrote: a benchmark, a policy, a recipe.
+
+    Safe tags only, and no aliases, which can make a small file expand without bound.
+
+    :param path: the file, of at most 1 MB.
+    :return: its content; None for an empty file.
+    :raises ConfigError: if it is missing, too large or not YAML; the message names the file.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
+            return super().compose_node(parent, index)
+
+    try:
+        if path.stat().st_size > MAX_YAML:
+            raise ConfigError(f"{path}: larger than {MAX_YAML:,} bytes; this is nothing that a person wrote")
+        return yaml.load(path.read_text("utf-8"), Loader=Loader)  # a SafeLoader
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
 
 
 @contextmanager

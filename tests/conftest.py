@@ -15,6 +15,7 @@ import pytest
 
 from mimo_eval.collections import Collection, load
 
+pytest_plugins = ["pytester"]
 Texts = dict[str, dict[str, str]]
 
 

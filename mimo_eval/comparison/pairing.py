@@ -80,11 +80,11 @@ class Paired:
 def read_sides(paths: Sequence[Path]) -> list[Side]:
     """Read results that are to be compared.
 
-    :param paths: `result.json`, its folder, or the folder around that if it holds one result only.
+    :param paths: `result.json`, its folder, or a folder further up that holds one result only.
     :return: one side per result.
     :raises DataError: if one is missing or not a result, or if data or protocol differ; the message names the parts.
     """
-    found = [_locate(path) for path in paths]
+    found = [locate(path) for path in paths]
     results = [read_result(path) for path in found]
     names = [str(result.model["name"]) for result in results]
     labels = [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
@@ -130,13 +130,19 @@ def pair(sides: Sequence[Side], measures: Sequence[str]) -> Iterator[Paired]:
         )
 
 
-def _locate(path: Path) -> Path:
+def locate(path: Path) -> Path:
+    """Return the JSON file of a result.
+
+    :param path: the file, its folder, or a folder further up that holds one result only.
+    :return: the file, which need not exist.
+    :raises DataError: if a folder holds no result, or several.
+    """
     if not path.is_dir() or (path / FILE).exists():
         return path / FILE if path.is_dir() else path
-    inside = sorted(path.glob(f"*/{FILE}"))
+    inside = sorted(path.rglob(FILE))
     if len(inside) == 1:
         return inside[0]
-    which = f"holds {len(inside)} results, choose one: " + ", ".join(p.parent.name for p in inside[:SHOWN])
+    which = f"holds {len(inside)} results, choose one: " + ", ".join(str(p.parent.relative_to(path)) for p in inside[:SHOWN])
     raise DataError(f"{path}: {which if inside else f'no {FILE} here; give the folder of a result of `mimo-eval run`'}")
 
 

@@ -18,7 +18,7 @@ from mimo_eval.comparison.moved import Moved, Texts, moved_most
 from mimo_eval.comparison.pairing import SCOPES, Paired, Part, Side, notes, pair, read_sides
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.measures import Direction, LanguageMeasure
-from mimo_eval.statistics import effect_size, holm, paired_t, win_tie_loss
+from mimo_eval.statistics import TIE, effect_size, holm, paired_t, win_tie_loss
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 NEUTRAL = ("Judged", "NumQ", "NumRel", "NumRet")
@@ -248,7 +248,9 @@ def _differences(paired: Paired, sides: Sequence[Side], plan: _Plan, measures: S
             for part in paired.parts(plan.by):
                 kept = part.rows & known
                 if kept.any():
-                    sample = Sample(b[kept] - a[kept], cell[kept], group[kept])
+                    difference = b[kept] - a[kept]
+                    difference[np.abs(difference) < TIE] = 0
+                    sample = Sample(difference, cell[kept], group[kept])
                     samples.append(sample)
                     labels = sides[first].label, sides[second].label
                     rows.append(_difference(paired, part, measure, labels, (a[kept], b[kept]), sample))

@@ -1,0 +1,108 @@
+"""Verdict -> Markdown, JUnit XML and annotations of GitHub; the terminal's table is the command's."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+from mimo_eval.gate.verdict import Kept, Tested, Verdict
+
+FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold."""
+SHOWN = 20
+"""Rows of the Markdown table beside those that failed."""
+
+ANNOTATIONS = 10
+"""GitHub shows so many per step."""
+
+
+def markdown(verdict: Verdict) -> str:
+    """Return a summary for people: the verdict, what failed, and the largest drops.
+
+    :param verdict: what a check found.
+    :return: GitHub's Markdown.
+    """
+    head = f"### {'✅ passed' if verdict.passed else '❌ failed'}: {_cell(verdict.model)} on {_cell(verdict.benchmark)}"
+    lines = [head, ""]
+    rows = sorted(verdict.tested, key=lambda row: (not row.failed, row.p_holm, -row.drop))
+    rows = rows[: sum(row.failed for row in rows) + SHOWN]
+    if rows:
+        lines += ["| where | measure | baseline | result | worse by | 95 % interval | tolerance | p (Holm) | |"]
+        lines += ["|:--|:--|--:|--:|--:|:-:|--:|--:|:-:|"]
+        lines += ["| " + " | ".join(map(_cell, _cells(row))) + " |" for row in rows]
+        lines += ["", f"{len(verdict.tested)} tests, {len(rows)} shown."]
+    lines += [f"- {_cell(row.what)}: {row.value:.4g} ({row.limit}) {'❌' if row.failed else '✅'}" for row in verdict.kept]
+    lines += ["", *(f"> note: {_cell(note)}" for note in verdict.notes)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cells(row: Tested) -> list[str]:
+    interval = "" if math.isnan(row.low) else f"{row.low:+.4f} … {row.high:+.4f}"
+    scores = [f"{row.baseline:.4f}", f"{row.result:.4f}", f"{row.drop:+.4f}"]
+    return [row.place, row.measure, *scores, interval, f"{row.tolerance:g}", f"{row.p_holm:.3g}", "❌" if row.failed else ""]
+
+
+def _cell(text: str) -> str:
+    """Escape what Markdown or HTML would act on."""
+    text = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", " ".join(text.split()))
+    text = re.sub(r"(?<!\w)@", "@\u200b", text)  # no mention of a person
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def junit(verdict: Verdict) -> str:
+    """Return JUnit XML: a test case per test, floor and time.
+
+    :param verdict: what a check found.
+    :return: the document.
+    """
+    rows: list[Tested | Kept] = [*verdict.tested, *verdict.kept]
+    suite = ElementTree.Element(
+        "testsuite",
+        name=_xml(f"mimo-eval check {verdict.benchmark}"),
+        tests=str(len(rows)),
+        failures=str(len(verdict.failures)),
+        errors="0",
+        skipped="0",
+    )
+    failures = iter(verdict.failures)
+    for row in rows:
+        name = f"{row.measure} in {row.place}" if isinstance(row, Tested) else row.what
+        case = ElementTree.SubElement(suite, "testcase", classname=_xml(verdict.model), name=_xml(name), time="0")
+        if row.failed:
+            why = next(failures)
+            ElementTree.SubElement(case, "failure", message=_xml(why)).text = _xml(why)
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _xml(text: str) -> str:
+    return FORBIDDEN.sub("\ufffd", text)
+
+
+def workflow_commands(verdict: Verdict) -> Iterator[str]:
+    """Yield one workflow command of GitHub per failure.
+
+    :param verdict: what a check found.
+    :return: lines for stdout.
+    """
+    failures = verdict.failures
+    shown = failures if len(failures) <= ANNOTATIONS else failures[: ANNOTATIONS - 1]
+    for line in shown:
+        yield annotation(f"{verdict.model}: {line}", "mimo-eval: regression")
+    if len(shown) < len(failures):
+        yield annotation(f"{verdict.model}: {len(failures) - len(shown)} more, see the summary", "mimo-eval: regression")
+
+
+def annotation(message: str, title: str) -> str:
+    """Return a workflow command that shows an error; nothing in it can start another command.
+
+    :param message: what is wrong.
+    :param title: its heading.
+    :return: one line.
+    """
+    escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::error title={title.replace(':', '%3A').replace(',', '%2C')}::{escaped}"

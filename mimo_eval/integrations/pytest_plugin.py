@@ -1,0 +1,154 @@
+"""Retrieval quality as a test: a fixture that evaluates a model, and a gate against a baseline.
+
+    @pytest.mark.retrieval(benchmark="mini", policy="gate.yaml")
+    def test_no_language_got_worse(retrieval):
+        retrieval(MyModel()).check()
+
+`pytest --mimo-baseline DIR` says where the baselines lie; `--mimo-update-baseline` writes them. Importing this module imports
+nothing else of the package, for every run of pytest does so.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mimo_eval.gate import Policy, Verdict
+    from mimo_eval.results import Result
+
+OPTIONS = {"benchmark", "policy", "data", "baseline", "output", "languages", "mixes", "measures", "depth"}
+"""What the marker and the fixture take by name."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    group = parser.getgroup("mimo-eval", "quality of retrieval")
+    group.addoption("--mimo-baseline", metavar="DIR", type=Path, help="folder of baselines: DIR/BENCHMARK/MODEL")
+    group.addoption("--mimo-update-baseline", action="store_true", help="write baselines instead of checking against them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker, and a place for what was found."""
+    config.addinivalue_line("markers", f"retrieval({', '.join(sorted(OPTIONS))}): defaults of the `retrieval` fixture")
+    if config.getoption("--mimo-update-baseline"):
+        if config.getoption("--mimo-baseline") is None:
+            raise pytest.UsageError("--mimo-update-baseline needs --mimo-baseline DIR")
+        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+            raise pytest.UsageError("a baseline is changed by hand, never in CI ($CI is set)")
+    config.stash[FOUND] = []
+
+
+FOUND = pytest.StashKey[list[str]]()
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A result, and the gate that it can be held against."""
+
+    result: Result
+    folder: Path
+    """Where the result lies."""
+    _baselines: Path | None = field(repr=False)
+    _policy: Policy = field(repr=False)
+    _update: bool = field(repr=False)
+    _found: list[str] = field(repr=False)
+
+    def score(self, measure: str, *, setting: str = "mlir", language: str | None = None) -> float:
+        """Return a score.
+
+        :param measure: such as `nDCG@20`.
+        :param setting: name of a setting, or a mix.
+        :param language: of the queries; None for the setting's mean.
+        :return: the score.
+        """
+        for found in self.result.settings:
+            if setting not in (found.setting, found.mix):
+                continue
+            cells = [pool.scores[language].get(measure) for pool in found.pools if language in pool.scores] if language else []
+            values = [cell for cell in cells if cell is not None]
+            value = sum(values) / len(values) if values else None if language else found.scores.get(measure)
+            if value is not None:
+                return value
+        where = f"{setting} {language}" if language else setting
+        pytest.fail(f"{self.result.model['name']} has no {measure} in {where}; see {self.folder}", pytrace=False)
+
+    def check(self) -> Verdict | None:
+        """Fail the test if the result is worse than its baseline.
+
+        Without `--mimo-baseline` the test is skipped, for nothing was checked; with it a missing baseline fails.
+
+        :return: the verdict; None if the baseline was written instead.
+        """
+        from mimo_eval.errors import MimoEvalError
+        from mimo_eval.gate import check, write_baseline
+
+        name = f"{self.result.model['name']} on {self.result.benchmark['name']}"
+        if self._baselines is None:
+            pytest.skip("no baseline to check against: give --mimo-baseline DIR")
+        # results/BENCHMARK/MODEL/KEY: a baseline lies under the same names
+        folder = self._baselines / self.folder.parent.parent.name / self.folder.parent.name
+        if self._update:
+            write_baseline(self.folder, folder, self._policy)
+            self._found.append(f"{name}: baseline written to {folder}")
+            return None
+        try:
+            verdict = check(self.folder, folder, self._policy)
+        except MimoEvalError as error:
+            self._found.append(f"{name}: not comparable")
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
+        failed = len(verdict.failures)
+        self._found.append(f"{name}: {f'{failed} failed' if failed else 'passed'} ({len(verdict.tested)} tests)")
+        if failed:
+            pytest.fail("\n".join([f"{name} got worse:", *verdict.failures]), pytrace=False)
+        return verdict
+
+
+@pytest.fixture
+def retrieval(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """Return a function that evaluates a model: `retrieval(model, benchmark="mini", **options) -> Evaluated`.
+
+    Options are those of the marker: benchmark, policy (a file), data, output (folder of results), baseline (instead of
+    `--mimo-baseline`), languages, mixes, measures, depth.
+    """
+    marker = request.node.get_closest_marker("retrieval")
+    defaults = dict(marker.kwargs) if marker else {}
+    if wrong := (set(defaults) - OPTIONS) | {repr(value) for value in (marker.args if marker else ())}:
+        raise pytest.UsageError(f"retrieval marker: unknown {', '.join(sorted(wrong))}; it takes {', '.join(sorted(OPTIONS))}")
+
+    def evaluate(model: Any, benchmark: Any = None, **options: Any) -> Evaluated:
+        from mimo_eval import evaluation
+        from mimo_eval.benchmark import load_benchmark
+        from mimo_eval.errors import MimoEvalError
+        from mimo_eval.gate import load_policy
+
+        given = {**defaults, **options, **({} if benchmark is None else {"benchmark": benchmark})}
+        chosen, policy, baseline = given.pop("benchmark", "mini"), given.pop("policy", None), given.pop("baseline", None)
+        data, output = given.pop("data", None), given.pop("output", None)
+        config = request.config
+        try:
+            rules = load_policy(Path(policy) if policy else None)
+            chosen = evaluation.changed(load_benchmark(chosen) if isinstance(chosen, str) else chosen, **given)
+            outcome = evaluation.run(
+                model, chosen, data=Path(data) if data else None, output=Path(output) if output else tmp_path / "results"
+            )
+        except MimoEvalError as error:
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
+        baselines = Path(baseline) if baseline else config.getoption("--mimo-baseline")
+        update = bool(config.getoption("--mimo-update-baseline"))
+        assert outcome.folder is not None  # for an output is given
+        return Evaluated(outcome.result, outcome.folder, baselines, rules, update, config.stash[FOUND])
+
+    return evaluate
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print what was checked."""
+    if found := config.stash.get(FOUND, []):
+        terminalreporter.section("retrieval")
+        for line in found:
+            terminalreporter.line(line)
