@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mimo_eval.errors import ConfigError, MimoEvalError
+from mimo_eval.files import read_yaml
 from mimo_eval.languages import normalise
 from mimo_eval.mixing import Mix
 
-MAX_BYTES = 1_000_000
 EFFECTIVENESS = ("nDCG@10", "nDCG@20", "R@100", "RR@10", "AP@100", "Success@1", "Judged@10")
 LANGUAGE = ("LPR", "OwnShare@10", "SameR@20", "CrossR@20", "RankDistance", "MaxR(normalised=True)", "AWRF@20")
 DEFAULT_MEASURES = (*EFFECTIVENESS, *LANGUAGE)
@@ -116,15 +114,9 @@ def read_benchmark(path: Path) -> Benchmark:
     :return: the benchmark.
     :raises ConfigError: as `load_benchmark`.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES:,} bytes; this is not a benchmark")
+    content = read_yaml(path)
     try:
-        content: Any = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # a SafeLoader without aliases
         return Benchmark.model_validate(content)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {first_fault(error)}") from error
     except MimoEvalError as error:  # a mix or a language
@@ -135,15 +127,6 @@ def first_fault(error: ValidationError) -> str:
     """Return the first field that is wrong, and why."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without aliases, which can make a small file expand without bound."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
-        return super().compose_node(parent, index)
 
 
 def data_folder(task: Task, data: Path | None, count: int) -> Path | None:

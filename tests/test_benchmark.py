@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mimo_eval import measures
-from mimo_eval.benchmark import DEFAULT_MEASURES, MAX_BYTES, Benchmark, Task, data_folder, load_benchmark, names, read_benchmark
+from mimo_eval.benchmark import DEFAULT_MEASURES, Benchmark, Task, data_folder, load_benchmark, names, read_benchmark
+from mimo_eval.collections import remote_of
 from mimo_eval.errors import ConfigError
 from mimo_eval.mixing import SETTINGS
 
@@ -33,6 +34,24 @@ def test_the_package_brings_its_benchmarks_and_each_covers_every_setting() -> No
         assert kinds >= set(SETTINGS) - {"union"}
         for measure in benchmark.measures:
             measures.parse(measure)
+
+
+@pytest.mark.parametrize("name", ["lareqa", "miracl", "mimo", "mlaire", "mmarco"])
+def test_published_benchmarks_name_their_source_protocol_and_collections(name: str) -> None:
+    benchmark = load_benchmark(name)
+    assert benchmark.name == name and benchmark.source and benchmark.protocol
+    for measure in benchmark.measures:
+        measures.parse(measure)
+    for task in benchmark.tasks:
+        assert remote_of(task.collection, task.languages) is not None  # the name, the options and the languages are known
+
+
+def test_mimos_suite_is_that_of_its_paper() -> None:
+    tasks = {task.collection: task for task in load_benchmark("mimo").tasks}
+    assert tasks["belebele"].languages and len(tasks["belebele"].languages) == 14 and "acm" in tasks["belebele"].languages
+    assert len(tasks["xquad"].languages or ()) == 8 and len(tasks["miracl-hn"].languages or ()) == 10
+    assert {name for name, task in tasks.items() if task.main == "nDCG@20"} == set(tasks) - {"miracl-hn"}
+    assert tasks["miracl-hn"].main == "nDCG@10" and tasks["miracl-hn"].mixes == ("monolingual",)
 
 
 def test_what_is_not_written_has_a_default(tmp_path: Path) -> None:
@@ -88,7 +107,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str | bytes, message: str)
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
-    assert refused(tmp_path, "#" * (MAX_BYTES + 1)) == "larger than 1,000,000 bytes; this is not a benchmark"
+    assert refused(tmp_path, "#" * 1_000_001) == "larger than 1,000,000 bytes; this is nothing that a person wrote"
 
 
 def test_where_the_files_of_a_task_lie(tmp_path: Path) -> None:

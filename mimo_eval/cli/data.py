@@ -1,18 +1,113 @@
-"""`mimo-eval data`: validate, describe and mix collections."""
+"""`mimo-eval data`: list, fetch, describe, validate, mix and remove collections."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mimo_eval.cli.options import data_option, languages_option
 
+if TYPE_CHECKING:
+    from mimo_eval.collections import Remote
+
 
 @click.group()
 def command() -> None:
-    """Validate, describe and mix collections."""
+    """List, fetch, describe, validate, mix and remove collections."""
+
+
+@command.command("list")
+def list_() -> None:
+    """List the collections: size, licence, and whether they are on this machine; nothing is asked of the network."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mimo_eval.cli.console import stdout
+    from mimo_eval.collections.downloads import readable
+    from mimo_eval.collections.overview import overviews
+
+    table = Table("name", "languages", box=box.SIMPLE_HEAD)
+    table.add_column("documents", justify="right")
+    table.add_column("download", justify="right")
+    for title in ("licence", "gated", "state"):
+        table.add_column(title)
+    for item in overviews():
+        licences = dict.fromkeys(licence for _, licence, _ in item.repos)
+        gated = "yes" if any(gated for *_, gated in item.repos) else ""
+        size = readable(item.size) if item.repos else "–"
+        languages = str(len(item.languages) or "?")
+        counts = number(sum(item.documents.values()) or None)
+        table.add_row(*map(escape, (item.name, languages, counts, size, "; ".join(licences) or "–", gated, item.state)))
+    console = stdout()
+    console.print(table)
+    console.print(
+        "hf(org/name) reads any data set in MTEB's layout, ir_datasets(id, lang=…) any of ir_datasets, folder your own"
+    )
+
+
+@command.command()
+@click.argument("collection")
+@languages_option
+@click.option("--update", is_flag=True, help="Ask again what a branch stands for, instead of what was recorded.")
+@click.option("--verify", is_flag=True, help="Hash every file that is here again.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be downloaded.")
+def fetch(collection: str, languages: str | None, update: bool, verify: bool, dry_run: bool) -> None:
+    """Download COLLECTION, after saying sizes and licences; a download that broke off goes on."""
+    from mimo_eval.collections import downloads
+
+    plan = downloads.plan(_remote(collection, languages), update=update, thorough=verify)
+    for line in downloads.lines(collection, plan):
+        click.echo(line)
+    if not dry_run:
+        downloads.fetch(plan, progress=lambda path: click.echo(f"fetching {path}", err=True), thorough=verify)
+        click.echo(f"{collection}: here, in {', '.join(str(part.record.folder) for part in plan)}")
+
+
+@command.command()
+@click.argument("collection")
+@languages_option
+def where(collection: str, languages: str | None) -> None:
+    """Print the folders and commits in which COLLECTION lies, or would lie, and how much of it is here."""
+    from mimo_eval.collections import downloads
+
+    remote = _remote(collection, languages)
+    for part in downloads.known(remote) or []:
+        good = sum(status == "good" for status in part.status.values())
+        click.echo(f"{part.record.folder}  {part.repo.name}@{part.commit}  {good} of {len(part.paths)} files")
+    if downloads.known(remote) is None:
+        for repo in remote.repos:
+            click.echo(f"{downloads.root() / repo.folder}  {repo.name}@{repo.revision}  not fetched")
+
+
+@command.command()
+@click.argument("collection")
+@languages_option
+def remove(collection: str, languages: str | None) -> None:
+    """Remove the downloaded files of COLLECTION; what other collections share stays, and so do vectors."""
+    from mimo_eval.collections import downloads
+
+    freed = downloads.remove(_remote(collection, languages))
+    click.echo(f"{collection}: {downloads.readable(freed)} freed")
+
+
+def _remote(collection: str, languages: str | None) -> Remote:
+    from mimo_eval import languages as codes
+    from mimo_eval.collections import remote_of
+    from mimo_eval.errors import ConfigError
+
+    remote = remote_of(collection, codes.parse_languages(languages))
+    if remote is None or not remote.repos:
+        raise ConfigError(f"'{collection}' is not downloaded: it is in the package, or a folder of yours (--data)")
+    return remote
+
+
+def number(count: int | None) -> str:
+    """Return a count with separators; a question mark for one that is unknown."""
+    return "?" if count is None else f"{count:,}"
 
 
 @command.command()

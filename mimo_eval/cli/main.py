@@ -15,12 +15,21 @@ from mimo_eval.errors import MimoEvalError
 
 COMMANDS = {
     "run": "Evaluate models and print their scores.",
+    "encode": "Encode a collection beforehand, all of it or a share.",
     "compare": "Say whether one result is better than another, and where.",
+    "check": "Fail if a result is worse than a baseline.",
+    "leaderboard": "Rank results on a page, or prepare one for a board.",
+    "report": "Write a page about one result: where the model fails.",
     "analyze": "Print and draw the geometry behind the scores.",
     "benchmarks": "List the benchmarks, or show one.",
     "models": "List the models that need no download, and those of plugins.",
     "measures": "List what is measured, or show one measure whole.",
-    "data": "Validate, describe and mix collections.",
+    "data": "List, fetch, describe, validate, mix and remove collections.",
+    "train": "Train a model by a recipe.",
+    "study": "Compare training methods on the same data, folds and seeds.",
+    "mteb": "Evaluate with MTEB, list its mixed tasks, export results to its layout.",
+    "score": "Score anybody's TREC run.",
+    "card": "Write results into a model card.",
 }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from mimo_eval.models.loading import Model
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -15,8 +18,8 @@ def data_option(function: F) -> F:
     """Add `--data`."""
     return click.option(
         "--data",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        help="Folder with the collection's files, or one that holds a folder per collection; else $MIMO_EVAL_DATA.",
+        type=click.Path(exists=True, path_type=Path),
+        help="Folder or archive with the collection's files, or a folder of one per collection; else $MIMO_EVAL_DATA.",
     )(function)
 
 
@@ -32,12 +35,34 @@ def output_option(function: F) -> F:
     return click.option("-o", "--output", type=kind, default=Path("results"), show_default=True, help=help_)(function)
 
 
+def _dimensions(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Return whole numbers of at least 1 from between commas, each once."""
+    if value is None:
+        return None
+    parts = value.split(",")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"'{value}' is no list of whole numbers of at least 1, such as 64,128,256", ctx, param)
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
 MODEL_OPTIONS = (
     click.option("--device", help="Such as cpu, cuda, cuda:1; chosen by torch if not given."),
     click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Of the weights while encoding."),
+    click.option("--backend", type=click.Choice(["torch", "onnx", "openvino"]), help="What runs transformers."),
     click.option("--batch-size", type=click.IntRange(min=1), help="Texts per batch."),
     click.option("--max-length", type=click.IntRange(min=1), help="Most tokens of a text."),
-    click.option("--truncate-dim", type=click.IntRange(min=1), help="Keep this many leading dimensions."),
+    click.option(
+        "--truncate-dim",
+        "truncate_dims",
+        metavar="DIMS",
+        callback=_dimensions,
+        help="Keep this many leading dimensions; several, such as 64,128,256, are so many models, encoded once.",
+    ),
+    click.option(
+        "--storage",
+        type=click.Choice(["float32", "float16", "int8", "binary"]),
+        help="How documents' vectors are stored, and so compared; queries are float32.",
+    ),
     click.option("--revision", help="Branch, tag or commit of a model on the hub."),
     click.option("--query-prompt", help="Text put before queries, instead of the model's own."),
     click.option("--document-prompt", help="Text put before documents, instead of the model's own."),
@@ -45,8 +70,23 @@ MODEL_OPTIONS = (
 )
 
 
+def load_models(models: Sequence[str], truncate_dims: Sequence[int] | None = None, **options: Any) -> list[Model]:
+    """Return the models that a command names, one for each width where several are given.
+
+    :param models: as typed.
+    :param truncate_dims: leading dimensions to keep.
+    :param options: the other options of `model_options`.
+    :return: the models; one that takes no width stands once.
+    """
+    from mimo_eval.models.loading import ModelOptions, load_model, model_name
+
+    widths: Sequence[int | None] = truncate_dims or [None]
+    found = [load_model(model, ModelOptions(truncate_dim=width, **options)) for model in models for width in widths]
+    return list({model_name(model): model for model in found}.values()) if truncate_dims else found
+
+
 def model_options(function: F) -> F:
-    """Add what `ModelOptions` holds."""
+    """Add options that `load_models` takes."""
     for option in reversed(MODEL_OPTIONS):
         function = option(function)
     return function

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mimo_eval.collections import archives, downloads
 from mimo_eval.collections.build import build
 from mimo_eval.collections.collection import Collection, Texts
 from mimo_eval.collections.records import Info, Judgement, Problems, Source, Text, lacking
+from mimo_eval.collections.remote import Published, Remote, Repo
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import normalise
 from mimo_eval.registry import Registry
@@ -21,10 +25,14 @@ __all__ = [
     "Info",
     "Judgement",
     "Problems",
+    "Published",
+    "Remote",
+    "Repo",
     "Source",
     "Text",
     "Texts",
     "load",
+    "remote_of",
     "source_for",
     "validate",
 ]
@@ -33,9 +41,20 @@ SOURCES: Registry[Any] = Registry(
     "collection",
     "mimo_eval.collections",
     {
-        "mini": "mimo_eval.collections.mini:Mini",
-        "xquad-r": "mimo_eval.collections.xquad_r:XQuADR",
+        "belebele": "mimo_eval.collections.belebele:Belebele",
         "folder": "mimo_eval.collections.folder:FolderSource",
+        "hf": "mimo_eval.collections.hf:HubRetrieval",
+        "ir_datasets": "mimo_eval.collections.ir_datasets:IrDatasets",
+        "mini": "mimo_eval.collections.mini:Mini",
+        "miracl": "mimo_eval.collections.miracl:Miracl",
+        "miracl-hn": "mimo_eval.collections.miracl_hn:MiraclHardNegatives",
+        "mlqa": "mimo_eval.collections.mlqa:MLQA",
+        "mmarco": "mimo_eval.collections.mmarco:MMarco",
+        "multieup": "mimo_eval.collections.multieup:MultiEuP",
+        "neuclir": "mimo_eval.collections.neuclir:NeuCLIR",
+        "tydiqa": "mimo_eval.collections.tydiqa:TyDiQA",
+        "xquad": "mimo_eval.collections.xquad:XQuAD",
+        "xquad-r": "mimo_eval.collections.xquad_r:XQuADR",
     },
 )
 
@@ -46,7 +65,8 @@ def load(
     """Load a collection by name, or from a folder of the user's.
 
     :param name: a registered name, with options if need be (`xquad-r(level=sentence)`), or a path.
-    :param data: the folder with the collection's files; otherwise `$MIMO_EVAL_DATA/NAME` is looked at.
+    :param data: the folder with the collection's files, or an archive; otherwise `$MIMO_EVAL_DATA/NAME` is looked at, and what
+        is not there is downloaded, if the source says from where and it is not too large to do so unasked.
     :param languages: languages to read; None for all.
     :param problems: a place for the problems met; see `build`.
     :return: the collection.
@@ -95,38 +115,93 @@ def source_for(name: str, data: Path | None, languages: tuple[str, ...] | None) 
     """Return the source of a collection and the key that names its content besides its files.
 
     :param name: a registered name with options, or a path.
-    :param data: folder of a registered collection.
+    :param data: folder of a registered collection, or an archive of it; without one, `$MIMO_EVAL_DATA/NAME` or a download.
     :param languages: languages to read.
     :return: the source and its key.
     """
-    languages = tuple(sorted({normalise(lang) for lang in languages})) if languages else None
+    wanted = tuple(sorted({normalise(lang) for lang in languages})) if languages else None
     if Path(name).is_dir() and name not in SOURCES:
         data, spec = Path(name), Spec("xquad-r" if _looks_like_xquad(Path(name)) else "folder")
     elif "/" in name.partition("(")[0]:
         raise DataError(f"{name}: no such folder")
     else:
-        spec = parse_spec(name)
+        spec = _spec(name)
     kind = SOURCES.get(spec.name)
-    if spec.args:
-        raise ConfigError(f"'{name}': options of a collection are written as key=value")
-    parameters = inspect.signature(kind).parameters
-    if data is not None and parameters["data"].default is not inspect.Parameter.empty:
+    own = _parameters(spec)["data"].default is not inspect.Parameter.empty
+    if data is not None and own:
         raise ConfigError(f"'{spec.name}' brings its own texts and takes no --data; for your own: -b {data}")
-    if data is None and parameters["data"].default is inspect.Parameter.empty:
-        data = _find_data(spec.name)
+    with _options_checked(spec):
+        if data is None and not own:
+            data = local_folder(spec.name) or _downloaded(spec, wanted)
+        elif data is not None and data.is_file():
+            data = archives.unpacked(data)
+        source: Source = kind(data=data, wanted=wanted, **spec.kwargs)
+    return source, f"{spec}|{','.join(wanted or ())}"
+
+
+def remote_of(name: str, languages: tuple[str, ...] | None = None) -> Remote | None:
+    """Return what would be downloaded of a collection; None for one that is not downloaded by mimo-eval.
+
+    :param name: a registered name, with options if need be.
+    :param languages: languages to read; None for all.
+    :raises ConfigError: for an unknown name or option.
+    :raises DataError: for a language that it does not have.
+    """
+    wanted = tuple(sorted({normalise(lang) for lang in languages})) if languages else None
+    if Path(name).is_dir() and name not in SOURCES:
+        return None
+    spec = _spec(name)
+    kind = SOURCES.get(spec.name)
+    if not hasattr(kind, "remote"):
+        return None
+    with _options_checked(spec):
+        remote: Remote = kind.remote(wanted, **spec.kwargs)
+        return remote
+
+
+def _spec(name: str) -> Spec:
+    """Read a name with options; some sources have options that need no name, as in `hf(org/name)`."""
+    spec = parse_spec(name)
+    positional = getattr(SOURCES.get(spec.name), "positional", ())
+    if len(spec.args) > len(positional) or any(arg.args or arg.kwargs for arg in spec.args):
+        raise ConfigError(f"'{name}': options of a collection are written as key=value")
+    given = {key: arg.name for key, arg in zip(positional, spec.args, strict=False)}
+    if twice := set(given) & set(spec.kwargs):
+        raise ConfigError(f"'{name}': {', '.join(twice)} is given twice")
+    return Spec(spec.name, (), {**given, **spec.kwargs})
+
+
+def _parameters(spec: Spec) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(SOURCES.get(spec.name)).parameters
+
+
+@contextmanager
+def _options_checked(spec: Spec) -> Iterator[None]:
+    """Refuse options that a source does not have before it sees them."""
+    known = [name for name in _parameters(spec) if name not in ("data", "wanted")]
+    anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in _parameters(spec).values())
+    if not anything and (unknown := [key for key in spec.kwargs if key not in known]):
+        raise ConfigError(f"'{spec}': no option {', '.join(unknown)}; options of this collection: {', '.join(known) or 'none'}")
     try:
-        source: Source = kind(data=data, wanted=languages, **spec.kwargs)
+        yield
     except TypeError as error:
-        known = ", ".join(p for p in parameters if p not in ("data", "wanted")) or "none"
-        raise ConfigError(f"'{name}': {error}; options of this collection: {known}") from error
-    return source, f"{spec}|{','.join(languages or ())}"
+        raise ConfigError(f"'{spec}': {error}; options of this collection: {', '.join(known) or 'none'}") from error
 
 
-def _find_data(name: str) -> Path:
+def local_folder(name: str) -> Path | None:
+    """Return the folder in `$MIMO_EVAL_DATA` that is named like a collection."""
     root = os.environ.get("MIMO_EVAL_DATA")
-    if root and (Path(root) / name).is_dir():
-        return Path(root) / name
-    raise DataError(f"where are the files of '{name}'? Give --data FOLDER, or put them into $MIMO_EVAL_DATA/{name}")
+    return Path(root) / name if root and (Path(root) / name).is_dir() else None
+
+
+def _downloaded(spec: Spec, wanted: tuple[str, ...] | None) -> Path:
+    kind = SOURCES.get(spec.name)
+    remote = kind.remote(wanted, **spec.kwargs) if hasattr(kind, "remote") else None
+    if remote is None or not remote.repos:
+        raise DataError(
+            f"where are the files of '{spec.name}'? Give --data FOLDER, or put them into $MIMO_EVAL_DATA/{spec.name}"
+        )
+    return downloads.provide(str(spec), remote)
 
 
 def _looks_like_xquad(folder: Path) -> bool:

@@ -23,6 +23,7 @@ from mimo_eval.files import MultisetHash, cache_dir, digest, read_json, write_js
 
 FORMAT = "3"
 BATCH = 10_000
+PIECE = 2**20
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -39,6 +40,19 @@ def build(source: Source, key: str, problems: Problems | None = None) -> Collect
     fresh = Problems() if problems is None else problems
     folder = _folder(source.info.name, key, source.files())
     return kept(folder, Collection.open, lambda temporary: _write(source, temporary, fresh), again=problems is not None)
+
+
+def built(source: Source, key: str) -> Collection | None:
+    """Return a collection that was built before from the files as they are now; None if there is none.
+
+    :param source: where the texts come from.
+    :param key: as for `build`.
+    """
+    folder = _folder(source.info.name, key, source.files())
+    try:
+        return Collection.open(folder) if (folder / META).exists() else None
+    except DataError:
+        return None
 
 
 class LooseTexts(NamedTuple):
@@ -236,6 +250,19 @@ class _Side:
             column = pa.ipc.open_stream(file).read_all().column("group")
             return list((column if rows is None else column.take(pa.array(rows))).to_pylist())
 
+    def among(self, groups: set[str]) -> set[str]:
+        """Return those of some groups that have a text; memory does not grow with the number of texts."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        found: set[str] = set()
+        wanted = pa.array(sorted(groups), pa.string())
+        with pa.memory_map(str(self.path)) as file:
+            for batch in pa.ipc.open_stream(file):
+                column = batch.column("group")
+                found.update(column.filter(pc.is_in(column, value_set=wanted)).to_pylist())
+        return found
+
 
 def _check(text: Text, problems: Problems) -> str | None:
     """Return the canonical language of a usable text, or None after noting what is wrong."""
@@ -271,8 +298,13 @@ def _hash(text: str) -> int:
 
 
 def _repeated(hashes: array[int]) -> set[int]:
-    values, counts = np.unique(np.array(hashes, np.uint64), return_counts=True)
-    return set(values[counts > 1].tolist())
+    ordered = np.sort(_view(hashes))
+    return set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
+
+
+def _view(hashes: array[int]) -> np.ndarray:
+    """Return the hashes as numbers without copying them."""
+    return np.frombuffer(hashes, np.uint64) if len(hashes) else np.empty(0, np.uint64)
 
 
 def _judgements(source: Source, documents: _Side, queries: _Side, problems: Problems) -> Any:
@@ -284,7 +316,7 @@ def _judgements(source: Source, documents: _Side, queries: _Side, problems: Prob
     if all(j.relevance <= 0 for j in judged) and sum(problems.errors.values()) == earlier and documents.ids and queries.ids:
         problems.add("no judgements", judged[0].where if judged else _qrels_files(source))
     if source.grouped_judgements:
-        asked, stored = set(queries.group_names()), set(documents.group_names())
+        asked, stored = queries.among({j.query for j in judged}), documents.among({j.document for j in judged})
         keep = [j for j in judged if _both_known(j, asked, stored, problems)]
         table = pd.DataFrame({"query_group": [j.query for j in keep], "doc_group": [j.document for j in keep]}, dtype=object)
     else:
@@ -325,11 +357,15 @@ def _resolve(
 
 
 def _find(side: _Side, names: list[str]) -> np.ndarray:
-    hashes = np.array(side.ids, np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    wanted = np.array([_hash(n) for n in names], np.uint64)
-    at = np.searchsorted(hashes[order], wanted).clip(max=max(len(hashes) - 1, 0))
-    return np.where(hashes[order][at] == wanted, order[at], -1) if len(hashes) else np.full(len(names), -1)
+    """Return the row of each id, the first of several, or -1; in pieces, so that memory does not grow with the rows."""
+    wanted, place = np.unique(np.array([_hash(n) for n in names], np.uint64), return_inverse=True)
+    hashes, rows = _view(side.ids), np.full(len(wanted), -1)
+    for start in range(0, len(hashes) if len(wanted) else 0, PIECE):
+        piece = hashes[start : start + PIECE]
+        at = np.searchsorted(wanted, piece).clip(max=len(wanted) - 1)
+        hits = np.flatnonzero((wanted[at] == piece) & (rows[at] < 0))[::-1]
+        rows[at[hits]] = start + hits
+    return rows[place]
 
 
 def _note_differing(pairs: set[tuple[str, str]], table: Any, judged: list[Judgement], problems: Problems) -> None:

@@ -1,4 +1,8 @@
-"""Folders in the cache that are made once: written beside, moved into place whole, made again when damaged."""
+"""Folders in the cache that are made once: written beside, moved into place whole, made again when damaged.
+
+Beside what is kept lies a file with size and checksum of each file. Sizes are compared whenever the folder is opened, so that
+one that was copied in part is made again; checksums by `mimo-eval cache verify`, as that reads everything.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from mimo_eval.errors import CacheError, DataError
+from mimo_eval.files import checksums, read_json, write_json
+from mimo_eval.locks import touch
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 META = "collection.json"
 """The file that says what is in the folder."""
+CHECKSUMS = "checksums.json"
+"""The file with size and checksum of the others."""
 
 
 def kept(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None], again: bool = False) -> T:
@@ -36,6 +44,7 @@ def kept(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None],
         raise CacheError(f"{folder.parent}: cannot be written ({error.strerror}); set MIMO_EVAL_CACHE") from error
     try:
         write(temporary)
+        write_json(temporary / CHECKSUMS, checksums(temporary, CHECKSUMS))
         _move(temporary, folder, read)
     except OSError as error:
         reason = error.strerror or error
@@ -50,10 +59,24 @@ def _known(folder: Path, read: Callable[[Path], T]) -> T | None:
     if not (folder / META).exists():
         return None
     try:
-        return read(folder)
+        _refuse_torn(folder)
+        found = read(folder)
+        touch(folder)
+        return found
     except DataError as error:
         logger.warning("%s; it is built again", error)
         return None
+
+
+def _refuse_torn(folder: Path) -> None:
+    """Refuse a folder in which a file is missing, or not as long as it was."""
+    try:
+        said = read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else {}
+        for name, (size, _) in said.items():
+            if not (folder / name).is_file() or (folder / name).stat().st_size != size:
+                raise DataError(f"{folder / name}: missing or torn")
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / CHECKSUMS}: damaged ({error})") from error
 
 
 def _move(temporary: Path, folder: Path, read: Callable[[Path], T]) -> None:

@@ -108,6 +108,7 @@ ERRORS = {
 WARNINGS = {
     "byte-order mark": "it is skipped; save without it",
     "CR-LF line end": "it is taken off; save with LF",
+    "repeated document": "the source has it twice under one id; the first one counts",
     "query without a relevant document": "it is dropped from the scores and counted",
     "judgements differ within a group": "the highest relevance counts",
     "looks like another language": "declared and detected language differ",

@@ -14,6 +14,7 @@ from typing import Any
 
 from mimo_eval.collections.jsonl import clean, find_file, read_judgements, read_relevance, read_texts, usable_lines
 from mimo_eval.collections.records import Info, Judgement, Problems, Text, lacking
+from mimo_eval.collections.remote import Published, Remote, chosen
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.files import open_binary, read_json, read_lines
 from mimo_eval.languages import normalise
@@ -23,6 +24,11 @@ BEGINNING = 2**16
 """Bytes of a file that are looked at to tell what it is."""
 LEVELS = ("paragraph", "sentence")
 LANGUAGES = ("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh")
+SENTENCES = {
+    **{"ar": 1222, "de": 1276, "el": 1234, "en": 1180, "es": 1215, "hi": 1244},
+    **{"ru": 1219, "th": 852, "tr": 1167, "vi": 1209, "zh": 1196},
+}
+"""Language to number of LAReQA's candidates."""
 CITATION = "Roy et al., LAReQA: Language-agnostic answer retrieval from a multilingual pool, EMNLP 2020"
 
 
@@ -55,6 +61,13 @@ class XQuADR:
             provenance="google-deepmind/xquad and google-research-datasets/lareqa",
             citation=CITATION,
         )
+
+    @classmethod
+    def remote(cls, wanted: tuple[str, ...] | None = None, level: str = "paragraph", context: bool = False) -> Remote:
+        """Say how much there is; the files are on GitHub and not downloaded (`xquad` has the paragraphs from the hub)."""
+        langs = chosen("xquad-r", wanted, LANGUAGES if level == "paragraph" else SENTENCES)
+        documents = {lang: 240 if level == "paragraph" else SENTENCES[lang] for lang in langs}
+        return Remote((), Published("counted in the upstream files", documents, dict.fromkeys(langs, 1190)))
 
     def files(self) -> list[Path]:
         """Return the files that are read."""

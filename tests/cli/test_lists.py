@@ -10,7 +10,7 @@ def test_benchmarks_are_listed_and_shown():
     listed = CliRunner().invoke(cli, ["benchmarks"], catch_exceptions=False)
     assert "mini" in listed.stdout
     assert "xquad-r" in listed.stdout
-    shown = yaml.safe_load(CliRunner().invoke(cli, ["benchmarks", "xquad-r"], catch_exceptions=False).stdout)
+    shown = yaml.safe_load(CliRunner().invoke(cli, ["benchmarks", "show", "xquad-r", "--yaml"], catch_exceptions=False).stdout)
     assert shown["tasks"][0]["languages"] == ["ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh"]
 
 

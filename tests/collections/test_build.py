@@ -259,3 +259,16 @@ print(made("large", 300_000) - small)
 def test_the_record_on_disk_has_no_path_of_the_user(whole):
     found = load(str(whole))
     assert str(whole) not in json.dumps(found.describe())
+
+
+def test_ids_are_found_whatever_the_size_of_the_pieces(tmp_path, beir, monkeypatch):
+    corpus = [{"_id": f"d{n}", "text": "x", "lang": "en"} for n in range(20)]
+    queries = [{"_id": f"q{n}", "text": "x", "lang": "en"} for n in range(7)]
+    qrels = "query-id\tcorpus-id\tscore\n" + "".join(f"q{n}\td{19 - 2 * n}\t1\n" for n in range(7))
+    data = beir(tmp_path / "data", corpus=corpus, queries=queries, qrels=qrels)
+    whole = load(str(data)).qrels.values.tolist()
+    assert whole == [[f"en:q{n}", f"en:d{19 - 2 * n}", 1] for n in range(7)]
+    for piece in (1, 3, 20):
+        monkeypatch.setattr(sys.modules["mimo_eval.collections.build"], "PIECE", piece)
+        monkeypatch.setenv("MIMO_EVAL_CACHE", str(tmp_path / str(piece)))
+        assert load(str(data)).qrels.values.tolist() == whole
