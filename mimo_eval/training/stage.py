@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Material:
     teacher: Teacher | None
     languages: tuple[str, ...]
     seed: int
+    batch_size: Mapping[str, int] = field(default_factory=dict)
+    """Rows per batch and device by stage's name, for methods whose rows come in batches of their own."""
 
 
 @runtime_checkable
