@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 GATED := hashing bm25
 
-.PHONY: run gate test check lint type fix clean
+.PHONY: run gate test check lint type fix leaderboards clean
 
 run: .venv/user  ## evaluate two models that need no download on the embedded collection
 	$(BIN)/mimo-eval run hashing bm25
@@ -43,6 +43,9 @@ fix: .venv/dev
 	$(PIP) -e '.[dev]'
 	$(PIP) --no-deps 'pyserini>=1.2,<2'  # its jar alone is driven; its 500 MB of dependencies are not needed
 	@touch $@ .venv/user
+
+leaderboards: .venv/user  ## the committed boards from their results
+	for board in leaderboards/*/results; do $(BIN)/mimo-eval leaderboard build $$(dirname $$board) || exit 1; done
 
 clean:
 	rm -rf .gate .venv .tox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

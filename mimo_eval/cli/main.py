@@ -15,6 +15,7 @@ from mimo_eval.errors import MimoEvalError
 
 COMMANDS = {
     "run": "Evaluate models and print their scores.",
+    "plan": "Say what an evaluation will cost: texts, tokens, bytes, hours, dollars.",
     "encode": "Encode a collection beforehand, all of it or a share.",
     "compare": "Say whether one result is better than another, and where.",
     "check": "Fail if a result is worse than a baseline.",
@@ -25,6 +26,7 @@ COMMANDS = {
     "models": "List the models that need no download, and those of plugins.",
     "measures": "List what is measured, or show one measure whole.",
     "data": "List, fetch, describe, validate, mix and remove collections.",
+    "cache": "List, verify and clear what is kept between runs.",
     "train": "Train a model by a recipe.",
     "study": "Compare training methods on the same data, folds and seeds.",
     "mteb": "Evaluate with MTEB, list its mixed tasks, export results to its layout.",

@@ -35,7 +35,18 @@ class Side:
     @property
     def measures(self) -> list[str]:
         """Every measure that was asked for, whether or not it could be computed."""
-        return list(dict.fromkeys(name for s in self.result.settings for name in (*s.scores, *s.left_out)))
+        return measures_of(self.result)
+
+
+def measures_of(result: Result) -> list[str]:
+    """Return every measure that was asked for, whether or not it could be computed."""
+    return list(dict.fromkeys(name for s in result.settings for name in (*s.scores, *s.left_out)))
+
+
+def main_measure(result: Result, setting: SettingScores) -> str:
+    """Return the measure to sort a setting by: its main one, or the result's first if the benchmark's own were replaced."""
+    known = measures_of(result)
+    return setting.main if setting.main in known or not known else known[0]
 
 
 class Part(NamedTuple):

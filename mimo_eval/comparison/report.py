@@ -15,7 +15,7 @@ import pandas as pd
 from mimo_eval import measures as known_measures
 from mimo_eval.comparison.macro import Sample, estimate
 from mimo_eval.comparison.moved import Moved, Texts, moved_most
-from mimo_eval.comparison.pairing import SCOPES, Paired, Part, Side, notes, pair, read_sides
+from mimo_eval.comparison.pairing import SCOPES, Paired, Part, Side, main_measure, notes, pair, read_sides
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.measures import Direction, LanguageMeasure
 from mimo_eval.statistics import TIE, effect_size, holm, paired_t, win_tie_loss
@@ -156,7 +156,7 @@ def compare(
     plan = _Plan(pairs, _asked(sides, measures), by, level, permutations, seed)
     found, moves, texts = list[Difference](), list[Moved](), Texts(sides[0].result, data)
     lacking: dict[str, list[str]] = {}
-    for paired in pair(sides, plan.measures or sides[0].measures):
+    for paired in pair(sides, plan.measures or _usual(sides)):
         chosen = list(_chosen(paired, sides, plan.measures, lacking))
         found += _differences(paired, sides, plan, chosen)
         for first, second in pairs if chosen and moved else ():
@@ -219,12 +219,16 @@ def _asked(sides: Sequence[Side], text: str | None) -> list[str] | None:
     return asked
 
 
+def _usual(sides: Sequence[Side]) -> list[str]:
+    """Return what is compared if nothing is asked for; results that were kept small need have no more."""
+    first = sides[0].result
+    return list(dict.fromkeys([*(main_measure(first, setting) for setting in first.settings), ALSO]))
+
+
 def _chosen(paired: Paired, sides: Sequence[Side], asked: list[str] | None, lacking: dict[str, list[str]]) -> Iterator[str]:
     """Yield the measures to compare in a setting; `lacking` takes why one that was asked for is not there."""
     settings = [side.result.settings[paired.number] for side in sides]
-    main = paired.scores.main
-    if main not in sides[0].measures and sides[0].measures:  # the benchmark's own measures were replaced
-        main = sides[0].measures[0]
+    main = main_measure(sides[0].result, paired.scores)
     for measure in asked or dict.fromkeys([main, ALSO]):
         without = [i for i, s in enumerate(settings) if s.scores.get(measure) is None]
         if not without:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mimo_eval.comparison.pairing import KEYS, locate
+from mimo_eval.comparison.pairing import KEYS, locate, main_measure, measures_of
 from mimo_eval.errors import DataError, MissingBaselineError
 from mimo_eval.files import atomic_write
 from mimo_eval.gate.policy import Policy
@@ -81,20 +81,10 @@ def summary(result: Result) -> pd.DataFrame:
 
 
 def _kept(result: Result, policy: Policy, source: Path) -> list[str]:
-    there = {m for s in result.settings for m in (*s.scores, *s.left_out)}
-    lacking = [m for m in policy.named() if m not in there]
+    lacking = [m for m in policy.named() if m not in measures_of(result)]
     if lacking:
         raise DataError(f"{source}: was not evaluated with {', '.join(lacking)}; run it with --measures, or change the policy")
-    return list(dict.fromkeys([*policy.named(), *(main_measure(s) for s in result.settings)]))
-
-
-def main_measure(setting: SettingScores) -> str:
-    """Return the measure that a setting is tested by if none is named: its main one, or its first if that was replaced."""
-    return (
-        setting.main
-        if setting.main in {*setting.scores, *setting.left_out} or not setting.scores
-        else next(iter(setting.scores))
-    )
+    return list(dict.fromkeys([*policy.named(), *(main_measure(result, s) for s in result.settings)]))
 
 
 def _setting(setting: SettingScores, kept: Iterable[str]) -> SettingScores:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from mimo_eval.comparison.pairing import Side, notes, read_sides
+from mimo_eval.comparison.pairing import Side, main_measure, notes, read_sides
 from mimo_eval.comparison.report import Difference, compare
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.gate.baseline import find_baseline, main_measure
+from mimo_eval.gate.baseline import find_baseline
 from mimo_eval.gate.policy import Floor, Policy, Rule
 from mimo_eval.results import Result
 from mimo_eval.statistics import holm
@@ -134,7 +134,7 @@ def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict
         moved=0,
     )
     rows = [(row, rule) for row in report.differences if not (rule := policy.rule(**_row(row))).ignore]
-    mains = {(s.collection, s.mix): main_measure(s) for s in sides[0].result.settings}
+    mains = {(s.collection, s.mix): main_measure(sides[0].result, s) for s in sides[0].result.settings}
     rows = [
         (row, rule)
         for row, rule in rows
@@ -161,7 +161,7 @@ def _row(row: Difference) -> dict[str, str | None]:
 
 def _measures(sides: Sequence[Side], policy: Policy) -> list[str]:
     """Return what is compared: the policy's measures, else the main ones, and those that rules name."""
-    mains = [main_measure(s) for s in sides[0].result.settings]
+    mains = [main_measure(sides[0].result, s) for s in sides[0].result.settings]
     return list(dict.fromkeys([*(policy.measures or mains), *(r.measure for r in policy.rules if r.measure and not r.ignore)]))
 
 

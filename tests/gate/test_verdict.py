@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from mimo_eval.comparison import compare
 from mimo_eval.errors import ConfigError, DataError, MissingBaselineError
 from mimo_eval.gate import Policy, check, write_baseline
 from mimo_eval.results import read_result, write_json_result
@@ -209,3 +210,8 @@ def test_a_baseline_does_not_replace_a_file_that_is_no_result(result, tmp_path):
     (tmp_path / "base" / "result.json").write_text("{}")
     with pytest.raises(DataError, match="not a result"):
         write_baseline(result(), tmp_path / "base", Policy())
+
+
+def test_baselines_can_be_compared_as_results_are(result, tmp_path):
+    folders = [write_baseline(result(w, name=n), tmp_path / n, Policy()).parent for n, w in (("a", ()), ("b", asked("de")))]
+    assert {row.measure for row in compare(folders, moved=0).differences} == {"nDCG@10"}

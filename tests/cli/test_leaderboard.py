@@ -1,0 +1,74 @@
+"""`mimo-eval leaderboard` and `mimo-eval report` as a user calls them."""
+
+import contextlib
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from mimo_eval.cli.main import main
+
+
+def call(*arguments, cwd):
+    """Run the command line in this process: a new one would import everything anew, for each of many short calls."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr("sys.argv", ["mimo-eval", *map(str, arguments)])
+        try:
+            main()
+            code = 0
+        except SystemExit as error:
+            code = error.code or 0
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """Two results with their runs."""
+    tmp_path = tmp_path_factory.mktemp("evaluated")
+    done = call("run", "bm25", "hashing(dim=32)", "--save-runs", "--format", "json", "--languages", "de,zh", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    return tmp_path
+
+
+def test_results_to_board_and_report(evaluated):
+    done = call("leaderboard", "build", "results", "-o", "board", "--samples", "10", cwd=evaluated)
+    assert done.returncode == 0, done.stderr
+    assert "ranking 1: mini, 2 models, 6 settings" in done.stderr
+    assert {p.name for p in (evaluated / "board").iterdir()} == {
+        "README.md",
+        "board.csv",
+        "board.json",
+        "board.tex",
+        "index.html",
+    }
+    done = call("leaderboard", "build", ".", "--samples", "10", cwd=evaluated)
+    assert done.returncode == 0 and (evaluated / "index.html").is_file()  # the folder around results/
+    result = next(evaluated.glob("results/mini/bm25/*"))
+    done = call("report", result, "-o", "page.html", "--worst", "2", cwd=evaluated)
+    assert done.returncode == 0, done.stderr
+    assert (evaluated / "page.html").read_text("utf-8").count('<article class="failure">') == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["leaderboard", "build", "results/mini"], 2, "give a folder for the board with -o"),
+        (["leaderboard", "build", "nowhere", "-o", "x"], 2, "does not exist"),
+        (["leaderboard", "build", "empty", "-o", "x"], 3, "holds no result"),
+        (["leaderboard", "build", "results", "-o", "x", "--measures", "nDGC@10"], 2, "did you mean nDCG"),
+        (["leaderboard", "submit", "results/mini/bm25"], 3, "cannot be read"),
+        (["leaderboard", "submit", "BM25"], 3, "evaluate without --mix, --languages and --depth"),
+        (["leaderboard", "submit", "BM25", "--licence", "x" * 501], 2, "--licence"),
+        (["report", "results"], 3, "cannot be read"),
+        (["report", "BM25", "--mix", "monolingual"], 2, "those are: parallel"),
+    ],
+)
+def test_mistakes_have_a_message_and_a_code(evaluated, arguments, code, message):
+    (evaluated / "empty").mkdir(exist_ok=True)
+    result = str(next(evaluated.glob("results/mini/bm25/*")))
+    done = call(*[result if a == "BM25" else a for a in arguments], cwd=evaluated)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert not (evaluated / "x").exists() and not (evaluated / "submission").exists()
