@@ -21,6 +21,9 @@ MACRO = {
     "ory": "or",
 }
 
+# scripts of varieties of Arabic and Pashto that langcodes takes for Latin
+SCRIPTS = dict.fromkeys(("acm", "acq", "ajp", "pbt"), "Arab")
+
 
 @cache
 def normalise(code: str) -> str:
@@ -60,7 +63,7 @@ def mteb_code(code: str) -> str:
     import langcodes
 
     language = langcodes.Language.get(normalise(code))
-    return f"{language.to_alpha3()}-{language.maximize().script}"
+    return f"{language.to_alpha3()}-{language.script or SCRIPTS.get(language.language) or language.maximize().script}"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""From what a user types to a model: a registered name, `module:attribute`, a folder, or a hub id."""
+"""From what a user types to a model: a registered name, `scheme:NAME`, `module:attribute`, a folder, or a hub id."""
 
 from __future__ import annotations
 
@@ -44,6 +44,8 @@ MODELS: Registry[Any] = Registry(
 )
 Model = Encoder | Retriever | Combination | Derived
 KINDS = (Encoder, Retriever, Combination, Derived)
+SCHEMES: Registry[Any] = Registry("scheme", "mimo_eval.schemes", {"mteb": "mimo_eval.models.mteb_models:load"})
+"""Who loads models by names of its own, written `scheme:NAME`: a function of the name, with the options that it takes."""
 MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -54,9 +56,11 @@ class ModelOptions:
 
     device: str | None = None
     dtype: str | None = None
+    backend: str | None = None
     batch_size: int | None = None
     max_length: int | None = None
     truncate_dim: int | None = None
+    storage: str | None = None
     revision: str | None = None
     query_prompt: str | None = None
     document_prompt: str | None = None
@@ -70,14 +74,19 @@ class ModelOptions:
 def load_model(text: str | Model, options: ModelOptions | None = None) -> Model:
     """Return a model.
 
-    :param text: a name with arguments (`bm25(k1=0.9)`), `module:attribute`, a folder, a hub id; a model is returned as it is.
+    :param text: a name with arguments (`bm25(k1=0.9)`), `mteb:NAME`, `module:attribute`, a folder, a hub id; a model is
+        returned as it is, one of MTEB's in an adapter.
     :param options: options of the command line; a model that does not take one is told so in the log.
     :return: an encoder or a retriever; its weights are loaded when first needed.
     :raises ConfigError: if nothing answers to that name, or what answers is not a model.
     """
     if not isinstance(text, str):
-        return _checked(text, type(text).__name__)
+        return _checked(_adapted(text), type(text).__name__)
     options = options or ModelOptions()
+    scheme, colon, rest = text.partition(":")
+    if colon and scheme in SCHEMES:
+        inside = parse_spec(rest)
+        return _build(SCHEMES.get(scheme), Spec(scheme, (Spec(inside.name), *inside.args), inside.kwargs), options)
     if text and text not in MODELS and Path(text).is_dir():
         from mimo_eval.models.dense import SentenceTransformerEncoder
 
@@ -94,7 +103,7 @@ def load_model(text: str | Model, options: ModelOptions | None = None) -> Model:
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
         raise ConfigError(
             f"unknown model '{spec.name}'{hint} Known are {', '.join(MODELS.names())}, a folder, a hub id such as "
-            "intfloat/multilingual-e5-small, or module:attribute"
+            "intfloat/multilingual-e5-small, mteb:NAME, or module:attribute"
         )
     return _build(MODELS.get(spec.name), spec, options)
 
@@ -148,6 +157,15 @@ def _build(kind: Any, spec: Spec, options: ModelOptions) -> Model:
     except Exception as error:
         raise ConfigError(f"'{spec}' cannot be made: {type(error).__name__}: {error}") from error
     return _checked(model, spec.name)
+
+
+def _adapted(model: Any) -> Any:
+    """Return a model as it is, or the adapter of one that has MTEB's protocols, whose methods have the same names as ours."""
+    if not hasattr(model, "mteb_model_meta"):
+        return model
+    from mimo_eval.models.mteb_models import adapt
+
+    return adapt(model)
 
 
 def _checked(model: Any, name: str) -> Model:

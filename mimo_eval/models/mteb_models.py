@@ -1,0 +1,355 @@
+"""Models of MTEB's: whatever `mteb.get_model` gives, or an object with one of MTEB's protocols, as `mteb:NAME`.
+
+Prompts are chosen by the model as in MTEB, by task: the prompt for the task's name, else for its type, else for queries and
+documents, else the task's own instruction. Here the task is a retrieval task without a name that any model knows, unless
+`mteb:NAME(task=MIRACLRetrieval)` says which one to take.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from mimo_eval.asking import asking
+from mimo_eval.errors import ConfigError, ModelError, require
+from mimo_eval.languages import mteb_code
+from mimo_eval.models.hits import stack
+from mimo_eval.models.sources import first_line
+from mimo_eval.protocols import Hits, Role
+
+GENERIC = "MimoEvalRetrieval"
+"""Name of the task whose prompts a model is asked for."""
+SPLIT, SUBSET = "test", "default"
+SIMILARITIES = {"cosine": "cosine", "dot": "dot"}
+"""Similarities of MTEB's that vectors are compared by here; models with another one search by themselves."""
+
+
+def load(
+    name: str,
+    *,
+    task: str | None = None,
+    revision: str | None = None,
+    device: str | None = None,
+    batch_size: int = 32,
+    embed_dim: int | None = None,
+    trust_remote_code: bool = False,
+) -> MtebEncoder | MtebRetriever:
+    """Load a model through mteb.
+
+    :param name: a name that `mteb.get_model` knows, a hub id, or `module:attribute`.
+    :param task: the task of MTEB's whose prompts are used; a retrieval task in general if None.
+    :param revision: its revision, if not the one that mteb names.
+    :param device: such as `cpu` or `cuda:0`; chosen by torch if None.
+    :param batch_size: texts per batch.
+    :param embed_dim: width of the vectors, for models that have several.
+    :param trust_remote_code: allow models whose definition in mteb runs Python code from their repository.
+    :return: an encoder or a retriever.
+    :raises ConfigError: if there is no such model, or it is of a kind that cannot rank a corpus.
+    :raises ModelError: if it cannot be loaded.
+    """
+    mteb = require("mteb", "mteb")
+    if ":" in name:
+        return _from_module(name, task, batch_size)
+    try:
+        meta = mteb.get_model_meta(name, revision, fetch_from_hf=True)
+    except (KeyError, ValueError) as error:  # the message has near names
+        raise ConfigError(f"mteb:{name}: {error.args[0] if error.args else error}") from error
+    except Exception as error:  # of the hub
+        raise ConfigError(f"mteb:{name}: unknown to mteb, and not found on the hub: {first_line(error)}") from error
+    if (meta.loader_kwargs or {}).get("trust_remote_code") and not trust_remote_code:
+        raise ConfigError(f"mteb:{name} runs Python code that comes with the model; allow it with --trust-remote-code")
+    widths = {} if embed_dim is None else {"embed_dim": embed_dim}
+    try:
+        model = meta.load_model(device=device, **widths)
+    except Exception as error:
+        raise ModelError(f"mteb:{name} cannot be loaded: {first_line(error)}") from error
+    return adapt(model, name=f"mteb:{name}", task=task, batch_size=batch_size)
+
+
+def adapt(model: Any, *, name: str | None = None, task: str | None = None, batch_size: int = 32) -> MtebEncoder | MtebRetriever:
+    """Return a model of this package's kind from an object with one of MTEB's protocols.
+
+    :param model: an EncoderProtocol or a SearchProtocol.
+    :param name: name in tables; the one in its metadata by default.
+    :param task: the task of MTEB's whose prompts are used.
+    :param batch_size: texts per batch.
+    :return: an encoder, or a retriever for models that search by themselves or compare vectors in a way of their own.
+    :raises ConfigError: if it has neither protocol.
+    """
+    require("mteb", "mteb")
+    from mteb.models import EncoderProtocol, SearchEncoderWrapper, SearchProtocol
+
+    meta = model.mteb_model_meta
+    label = name or f"mteb:{meta.name}"
+    described = Described(model, meta, label, task_metadata(task), batch_size)
+    if isinstance(model, SearchProtocol):
+        return (PinnedRetriever if described.pinned else MtebRetriever)(described, model)
+    if not isinstance(model, EncoderProtocol):
+        raise ConfigError(
+            f"{label} neither encodes nor searches; a cross-encoder ranks what others have found: 'rerank(BASE, MODEL)'"
+        )
+    if described.similarity is None or "sparse" in meta.model_type:
+        return (PinnedRetriever if described.pinned else MtebRetriever)(described, SearchEncoderWrapper(model))
+    return (PinnedEncoder if described.pinned else MtebEncoder)(described)
+
+
+def _from_module(name: str, task: str | None, batch_size: int) -> MtebEncoder | MtebRetriever:
+    """Return the model that `module:attribute` names: an object, or a class or function that needs no arguments."""
+    from mimo_eval.models.loading import import_typed
+
+    value = import_typed(name)
+    with asking(name, "making it"):
+        model = value if hasattr(value, "mteb_model_meta") and not isinstance(value, type) else value()
+    if not hasattr(model, "mteb_model_meta"):
+        raise ConfigError(
+            f"mteb:{name} has no mteb_model_meta, so it is no model of MTEB's; without 'mteb:' it may be one of ours"
+        )
+    return adapt(model, name=f"mteb:{name}", task=task, batch_size=batch_size)
+
+
+@cache
+def task_metadata(name: str | None) -> Any:
+    """Return the metadata that MTEB chooses prompts by.
+
+    :param name: one of MTEB's tasks; None for a retrieval task in general.
+    :return: a TaskMetadata.
+    :raises ConfigError: if mteb has no such task.
+    """
+    mteb = require("mteb", "mteb")
+    if name is not None:
+        try:
+            return mteb.get_task(name).metadata
+        except KeyError as error:
+            raise ConfigError(f"task={name}: {error.args[0]}") from error
+    from mteb.abstasks.retrieval import AbsTaskRetrieval
+
+    fields = {"type": "Retrieval", "category": "t2t", "eval_splits": [SPLIT], "eval_langs": ["eng-Latn"]}
+    found = mteb.TaskMetadata(
+        name=GENERIC,
+        description="Any collection of mimo-eval.",
+        main_score="ndcg_at_10",
+        dataset={"path": "mimo-eval/any", "revision": "any"},
+        **fields,
+    )
+    # mteb finds the instruction of last resort by looking for a class with this metadata
+    _tasks.append(type(GENERIC, (AbsTaskRetrieval,), {"metadata": found}))
+    return found
+
+
+_tasks: list[type] = []
+"""Held, because mteb finds classes through weak references."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """A model of MTEB's and what is known of it."""
+
+    model: Any
+    meta: Any
+    name: str
+    task: Any
+    batch_size: int
+
+    @property
+    def pinned(self) -> bool:
+        """Whether name and revision say what its weights are, so that its vectors can be kept."""
+        return self.meta.revision not in (None, "no_revision_available") and self.meta.name != "no_model_name/available"
+
+    @property
+    def similarity(self) -> str | None:
+        """`cosine` or `dot`; None for another one, or where the model does not say."""
+        named = self.meta.similarity_fn_name
+        return SIMILARITIES.get(str(getattr(named, "value", named)))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes a vector or a score."""
+        from mteb.abstasks.abstask import get_abstask_prompt
+
+        kwargs = {"loader": self.meta.loader_kwargs, "experiment": self.meta.experiment_kwargs}
+        return {
+            "model": self.meta.name,
+            "revision": self.meta.revision,
+            "settings": json.loads(json.dumps(kwargs, default=_plain, sort_keys=True)),
+            "task": [self.task.name, self.task.prompt, get_abstask_prompt(self.task.name)],
+            "similarity": self.similarity,
+            "versions": {p: ".".join(version(p).split(".")[:2]) for p in ("mteb", "sentence-transformers", "transformers")},
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the result wants to know."""
+        roles: tuple[Role, Role] = ("query", "document")
+        return {
+            "source": self.name,
+            "revision": self.meta.revision,
+            "parameters": self.meta.n_parameters,
+            "prompts": {role: self.prompt(role) for role in roles},
+            "prompts_of_task": self.task.name,
+            "batch_size": self.batch_size,
+            "mteb": version("mteb"),
+        }
+
+    def prompt(self, role: Role) -> str | None:
+        """Return the prompt or instruction that the model puts before texts; None where it does not say."""
+        from mteb.models.abs_encoder import AbsEncoder
+        from mteb.types import PromptType
+
+        kind = PromptType(role)
+        if not isinstance(self.model, AbsEncoder):
+            return None
+        if self.model.model_prompts:
+            return str(self.model.model_prompts.get(self.model.get_prompt_name(self.task, kind) or "", ""))
+        if self.model.instruction_template:
+            return str(self.model.get_task_instruction(self.task, kind))
+        return ""
+
+
+def _plain(value: Any) -> str:
+    """Return a name for what JSON cannot hold; never an address in memory."""
+    named = getattr(value, "__qualname__", None)
+    return f"{value.__module__}.{named}" if named else f"{type(value).__qualname__}:{getattr(value, 'name', value)}"
+
+
+class MtebEncoder:
+    """An EncoderProtocol; one of which no revision is known, so that its vectors are kept for one run only."""
+
+    def __init__(self, described: Described) -> None:
+        self.described, self.name = described, described.name
+        self.similarity = described.similarity
+
+    @property
+    def meta(self) -> Any:
+        """MTEB's record of the model."""
+        return self.described.meta
+
+    def for_task(self, metadata: Any) -> MtebEncoder:
+        """Return the same model with the prompts of another task."""
+        other = copy(self)
+        described = self.described
+        other.described = Described(described.model, described.meta, described.name, metadata, described.batch_size)
+        return other
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the result wants to know of the model."""
+        return {"kind": "dense", "similarity": self.similarity, **self.described.describe()}
+
+    def encode(self, texts: Sequence[str], *, role: Role, lang: str) -> np.ndarray:
+        """Encode texts as MTEB's search does.
+
+        :param texts: n texts.
+        :param role: becomes MTEB's prompt type.
+        :param lang: becomes the language of the task.
+        :return: (n, d) float32.
+        """
+        from mteb.types import PromptType
+
+        described = self.described
+        with asking(self.name, "encode of mteb"):
+            vectors = described.model.encode(
+                batches(texts, role, described.batch_size),
+                task_metadata=in_languages(described.task, [lang]),
+                hf_split=SPLIT,
+                hf_subset=SUBSET,
+                prompt_type=PromptType(role),
+                batch_size=described.batch_size,
+                show_progress_bar=False,
+            )
+        if hasattr(vectors, "detach"):
+            vectors = vectors.detach().float().cpu().numpy()
+        return np.asarray(vectors, np.float32)
+
+
+class PinnedEncoder(MtebEncoder):
+    """One whose name and revision say what its weights are: its vectors are kept on disk."""
+
+    def fingerprint(self, role: Role) -> dict[str, Any]:
+        """Return everything that changes a vector."""
+        return {**self.described.fingerprint(), "role": role}
+
+
+class MtebRetriever:
+    """A SearchProtocol; it is given the whole mixed corpus, as in MTEB.
+
+    Such a model holds one index at a time, so an earlier one is made again when it is searched after another.
+    """
+
+    per_language = False
+
+    def __init__(self, described: Described, search: Any) -> None:
+        self.described, self.name, self._search = described, described.name, search
+        self._indexed: Any = None
+
+    @property
+    def meta(self) -> Any:
+        """MTEB's record of the model."""
+        return self.described.meta
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the result wants to know of the model."""
+        return {"kind": "mteb search", **self.described.describe()}
+
+    def _arguments(self, metadata: Any) -> dict[str, Any]:
+        encode = {"batch_size": self.described.batch_size, "show_progress_bar": False}
+        return {"task_metadata": metadata, "hf_split": SPLIT, "hf_subset": SUBSET, "encode_kwargs": encode, "num_proc": None}
+
+    def index(self, texts: Sequence[str], *, langs: Sequence[str]) -> tuple[Any, Any]:
+        """Index documents; they are named by their positions."""
+        from datasets import Dataset
+
+        names = [str(position) for position in range(len(texts))]
+        corpus = Dataset.from_dict({"id": names, "title": [""] * len(texts), "text": list(texts)})
+        index = corpus, in_languages(self.described.task, langs)
+        self._make(index)
+        return index
+
+    def _make(self, index: tuple[Any, Any]) -> None:
+        self._search.index(index[0], **self._arguments(index[1]))
+        self._indexed = index
+
+    def search(self, index: tuple[Any, Any], queries: Sequence[str], *, langs: Sequence[str], k: int) -> Hits:
+        """Return what the model finds."""
+        from datasets import Dataset
+
+        if self._indexed is not index:
+            self._make(index)
+        names = [str(position) for position in range(len(queries))]
+        asked = Dataset.from_dict({"id": names, "text": list(queries)})
+        found = self._search.search(asked, top_k=min(k, len(index[0])), top_ranked=None, **self._arguments(index[1]))
+        rows = [found.get(name, {}) for name in names]
+        return stack([(np.array([*map(int, row)], np.int64), np.array([*row.values()], np.float32)) for row in rows])
+
+
+class PinnedRetriever(MtebRetriever):
+    """One whose name and revision say what its weights are: its results are kept."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes a score."""
+        return self.described.fingerprint()
+
+
+def in_languages(metadata: Any, langs: Sequence[str]) -> Any:
+    """Return a task's metadata for one subset in some languages."""
+    codes = sorted({mteb_code(lang) for lang in set(langs)})
+    return metadata.model_copy(update={"eval_langs": codes})
+
+
+def batches(texts: Sequence[str], role: Role, batch_size: int) -> Any:
+    """Return a DataLoader as MTEB gives it to encoders: batches of columns, the text in `text`.
+
+    :param texts: the texts.
+    :param role: decides the other columns.
+    :param batch_size: texts per batch.
+    :return: over a `datasets.Dataset`, as some encoders look at its features.
+    """
+    from datasets import Dataset
+    from torch.utils.data import DataLoader
+
+    stripped = [text.strip() for text in texts]
+    columns = {"id": [str(i) for i in range(len(texts))], "text": stripped, "query" if role == "query" else "body": stripped}
+    return DataLoader(Dataset.from_dict(columns), batch_size=batch_size)
