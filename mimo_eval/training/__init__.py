@@ -1,1 +1,1 @@
-"""Training: parallel and retrieval data, losses, one module per method, recipes. Only losses, samplers and schedules are ours."""
+"""Training: parallel and retrieval data, losses, one module per method, recipes; only losses, samplers, schedules are ours."""

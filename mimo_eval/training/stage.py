@@ -25,7 +25,7 @@ class Stage:
     """Text columns in the order in which the loss takes them, then `label`: a list of int64 per row, whose meaning the loss
     documents (rows of the teacher's vectors, the passage's group for masking). Labels are numbers, never vectors."""
     loss: Callable[[SentenceTransformer], nn.Module]
-    """Makes the loss for a student. Its `forward(features, labels)` returns a dict of parts, which the trainer sums and logs."""
+    """Makes the loss for a student. Its `forward(features, labels)` returns a dict of parts, which are summed and logged."""
     shuffle: bool = True
     """False where the order of rows is the method's own (round robin over language pairs, batches of one kind)."""
 
@@ -45,7 +45,7 @@ class Material:
 
 @runtime_checkable
 class Method(Protocol):
-    """A training method: one module each, found through the entry points `mimo_eval.trainers`. Options are its constructor's."""
+    """A training method: one module each, found by the entry points `mimo_eval.trainers`. Options are its constructor's."""
 
     name: str
 

@@ -1,0 +1,76 @@
+"""Any sentence-transformers model as a student."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from mimo_eval.errors import ModelError
+from mimo_eval.models.sources import first_line
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from mimo_eval.training.data import Parallel
+    from mimo_eval.training.teacher import Teacher
+
+
+class PretrainedStudent(BaseModel):
+    """A model on the hub or in a folder; one that is no sentence-transformers model gets mean pooling."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["pretrained"] = "pretrained"
+    """This student."""
+    model: str
+    """Hub id or folder."""
+    revision: str | None = None
+    """Branch, tag or commit on the hub."""
+    pooling: Literal["mean", "cls", "lasttoken"] | None = None
+    """How token vectors become one, instead of the model's own way."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model."""
+
+    def build(self, parallel: Parallel | None, teacher: Teacher | None, seed: int) -> SentenceTransformer:
+        """Load the model.
+
+        :param parallel: not used.
+        :param teacher: not used.
+        :param seed: of weights that the model's files do not hold.
+        :return: the student, on the device that sentence-transformers chooses.
+        :raises ModelError: if it cannot be loaded.
+        """
+        return load(self.model, self.revision, self.pooling, self.trust_remote_code, seed)
+
+
+def load(
+    model: str, revision: str | None = None, pooling: str | None = None, trust_remote_code: bool = False, seed: int = 0
+) -> SentenceTransformer:
+    """Load a model to be trained, in full precision.
+
+    :param model: hub id or folder.
+    :param revision: branch, tag or commit.
+    :param pooling: instead of the model's own.
+    :param trust_remote_code: run code that comes with it.
+    :param seed: of weights that its files do not hold.
+    :return: the model.
+    :raises ModelError: if it cannot be loaded, or has no pooling that could be set.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    torch.manual_seed(seed)
+    try:
+        student = SentenceTransformer(
+            model, revision=revision, trust_remote_code=trust_remote_code, model_kwargs={"dtype": torch.float32}
+        )
+    except Exception as error:
+        raise ModelError(f"student: the model '{model}' cannot be loaded: {first_line(error)}") from error
+    if pooling is not None:
+        places = [i for i, module in enumerate(student) if isinstance(module, Pooling)]
+        if not places:
+            raise ModelError(f"student.pooling: '{model}' has no pooling of token vectors")
+        student[places[0]] = Pooling(student[places[0]].get_embedding_dimension(), pooling_mode=pooling)
+    return student
