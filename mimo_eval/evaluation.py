@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import warnings
@@ -30,6 +31,7 @@ from mimo_eval.results import (
     FILE,
     Result,
     SettingScores,
+    read_queries,
     read_result,
     result_folder,
     result_key,
@@ -38,7 +40,9 @@ from mimo_eval.results import (
 from mimo_eval.runs import frames, write_qrels, write_run
 from mimo_eval.scoring import average, score_pool
 from mimo_eval.search.onepass import PoolRanking
-from mimo_eval.systems import ROLES, Progress, Work, rankings
+from mimo_eval.systems import ROLES, Engine, Progress, Work, rankings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -141,6 +145,7 @@ def run(
     progress: Progress | None = None,
     save_runs: bool = False,
     again: bool = False,
+    engine: Engine | None = None,
 ) -> Outcome:
     """Evaluate one model; a result that is there already is read instead.
 
@@ -152,11 +157,12 @@ def run(
     :param progress: told what goes on.
     :param save_runs: also write TREC runs and qrels of every corpus.
     :param again: evaluate even if the result is there.
+    :param engine: what encodes; None for this process.
     :return: the result and its folder.
     """
     start = perf_counter()
     with tempfile.TemporaryDirectory(prefix="mimo-eval-") as temporary:
-        state = _Run(load_model(model, options), Work(progress or Progress(), Path(temporary), benchmark.depth))
+        state = _Run(load_model(model, options), Work(progress or Progress(), Path(temporary), benchmark.depth, engine=engine))
         parsed = [m for text in benchmark.measures for m in measures.parse(text)]
         with state.work.timed("load data"):
             loaded = [
@@ -167,8 +173,8 @@ def run(
         key = _key(state.model, benchmark, collections)
         folder = result_folder(output, benchmark.name, model_name(state.model), key) if output else None
         known = folder is not None and (folder / FILE).exists() and (not save_runs or (folder / "runs").is_dir())
-        if folder and known and not again and hasattr(state.model, "fingerprint"):
-            return Outcome(read_result(folder), folder, reused=True)
+        if folder and known and not again and hasattr(state.model, "fingerprint") and (before := _whole(folder)):
+            return Outcome(before, folder, reused=True)
         if folder:
             _refuse_unwritable(folder)
         runs = folder / "runs.partial" if folder and save_runs else None
@@ -183,6 +189,16 @@ def run(
             runs.rename(folder / "runs")
         write_result(folder, result, pd.concat(state.queries, ignore_index=True))
     return Outcome(result, folder, reused=False)
+
+
+def _whole(folder: Path) -> Result | None:
+    """Return the result in a folder; None if it or what lies beside it is damaged."""
+    try:
+        read_queries(folder, strict=True)
+        return read_result(folder, strict=True)
+    except DataError as error:
+        logger.warning("%s; it is evaluated again", error)
+        return None
 
 
 def _kept_geometry(folder: Path) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -17,7 +18,9 @@ class Encoder(Protocol):
 
     Attributes that are used where they exist: `name` (str); `similarity` (`"cosine"`, the default, or `"dot"`);
     `fingerprint(role) -> dict`, everything that changes a vector: with it vectors are kept on disk and never computed twice,
-    without it they are kept for one run only; `describe() -> dict` for the result file.
+    without it they are kept for one run only; `describe() -> dict` for the result file. Two entries of a fingerprint are carried
+    out by the store: `"storage"` (`float32`, `float16`, `int8` or `binary`), how vectors lie on disk, and `"reading"`, a dict of
+    what changes vectors only when they are read, of which it understands `"truncate_dim"`.
     """
 
     def encode(self, texts: Sequence[str], *, role: Role, lang: str) -> np.ndarray:
@@ -74,7 +77,10 @@ class StoredRetriever(Retriever, Protocol):
     """A retriever whose indexes are kept on disk and never built twice: what a Retriever has, and three methods more."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes an index or a score; it must fit into JSON."""
+        """Return everything that changes an index or a score; it must fit into JSON.
+
+        :return: what changes a score alone, and no index, stands in a dict under `"reading"`.
+        """
 
     def save(self, index: Any, folder: Path) -> None:
         """Write an index.
@@ -96,6 +102,9 @@ class CorpusTexts(Protocol):
 
     revision: str
     """Hash of the collection's content and of its order: with it, a row means the same document wherever it is met."""
+
+    def phase(self, name: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
+        """Show the progress of long work; the value of the `with` block is called with the number of units done, in steps."""
 
     def queries(self) -> list[str]:
         """Return the texts of the queries."""

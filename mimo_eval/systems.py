@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import xxhash
 
 from mimo_eval.asking import asking, fingerprint
 from mimo_eval.collections import Collection, Texts
-from mimo_eval.embeddings import VectorStore
+from mimo_eval.embeddings import Share, VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.mixing import Pool
 from mimo_eval.models.loading import Model, model_name
@@ -38,6 +38,21 @@ class Progress:
         return nullcontext(lambda n: None)
 
 
+class Engine(Protocol):
+    """Encodes on other machines or in other processes, into the same store."""
+
+    def fill(self, model: Encoder, role: Role, texts: Texts, rows: np.ndarray, advance: Advance) -> int:
+        """Encode what is lacking.
+
+        :param model: an encoder with a fingerprint.
+        :param role: `query` or `document`.
+        :param texts: all the texts.
+        :param rows: which of them, ascending.
+        :param advance: told the number of texts done.
+        :return: number of texts encoded.
+        """
+
+
 @dataclass
 class Work:
     """The circumstances of one model's evaluation, and what accumulates in it."""
@@ -49,6 +64,8 @@ class Work:
     encoded: dict[str, int] = field(default_factory=lambda: {"encoded": 0, "read": 0})
     timings: dict[str, float] = field(default_factory=dict)
     engines: list[str] = field(default_factory=list)
+    engine: Engine | None = None
+    """What encodes; None for this process."""
     _folders: dict[int, tuple[Any, Path]] = field(default_factory=dict, repr=False)
 
     def folder_of(self, model: Any) -> Path:
@@ -129,7 +146,13 @@ def encode_pools(model: Encoder, collection: Collection, pools: Sequence[Pool], 
 
 
 def encode(
-    model: Encoder, role: Role, texts: Texts, rows: np.ndarray, work: Work, advance: Advance = lambda n: None
+    model: Encoder,
+    role: Role,
+    texts: Texts,
+    rows: np.ndarray,
+    work: Work,
+    advance: Advance = lambda n: None,
+    share: Share | None = None,
 ) -> VectorStore:
     """Encode some texts in one role; vectors that are stored already are not made again.
 
@@ -139,27 +162,46 @@ def encode(
     :param rows: which of them, ascending.
     :param work: circumstances.
     :param advance: told the number of texts done.
+    :param share: fill the chunks of this share only.
     :return: their vectors.
     """
-    known, name = hasattr(model, "fingerprint"), model_name(model)
+    name = model_name(model)
 
     def ask(batch: Sequence[str], lang: str) -> np.ndarray:
         with asking(name, "encode"):
             return model.encode(batch, role=role, lang=lang)
 
-    store = VectorStore(
+    if work.engine is not None and hasattr(model, "fingerprint") and share is None:
+        elsewhere = work.engine.fill(model, role, texts, rows, advance)
+        work.encoded["encoded"] += elsewhere
+        work.encoded["read"] -= elsewhere  # below, they are found
+        advance = lambda n: None  # noqa: E731
+    store = vector_store(model, role, texts, work.folder_of)
+    for lang in texts.languages:
+        mine = texts.rows(lang)
+        filled = store.fill(lang, mine[np.isin(mine, rows)], ask, advance, share)
+        work.encoded["encoded"] += filled.encoded
+        work.encoded["read"] += filled.read
+    return store
+
+
+def vector_store(model: Encoder, role: Role, texts: Texts, temporary: Callable[[Any], Path]) -> VectorStore:
+    """Return where an encoder's vectors of some texts are kept.
+
+    :param model: the encoder.
+    :param role: `query` or `document`.
+    :param texts: the texts.
+    :param temporary: gives the folder for a model without a fingerprint.
+    :return: the store; nothing is encoded.
+    """
+    known, name = hasattr(model, "fingerprint"), model_name(model)
+    return VectorStore(
         fingerprint=fingerprint(model, name, role) if known else {"model": name},
         role=role,
         texts=texts,
         cosine=getattr(model, "similarity", "cosine") == "cosine",
-        **({} if known else {"root": work.folder_of(model)}),
+        **({} if known else {"root": temporary(model)}),
     )
-    for lang in texts.languages:
-        mine = texts.rows(lang)
-        filled = store.fill(lang, mine[np.isin(mine, rows)], ask, advance)
-        work.encoded["encoded"] += filled.encoded
-        work.encoded["read"] += filled.read
-    return store
 
 
 def _encode_sample(model: Encoder, texts: Texts, work: Work) -> VectorStore:
@@ -171,8 +213,9 @@ def _encode_sample(model: Encoder, texts: Texts, work: Work) -> VectorStore:
 class PoolTexts:
     """What a combination may look at: the texts and languages of one corpus."""
 
-    def __init__(self, collection: Collection, pool: Pool) -> None:
+    def __init__(self, collection: Collection, pool: Pool, progress: Progress | None = None) -> None:
         self.collection, self.pool = collection, pool
+        self.phase = (progress or Progress()).phase
         order = np.ascontiguousarray(collection.documents.id_order)  # equal revisions may have their rows in another order
         self.revision = f"{collection.revision}-{xxhash.xxh3_128_hexdigest(order.data)}"
 
@@ -201,7 +244,7 @@ def _combined(model: Combination, collection: Collection, found: Sequence[PoolRa
         rows = np.where(filled, documents.row_at[np.where(filled, keys.places(part.lists), 0)], -1)
         hits.append(Hits(rows, keys.scores(part.lists)))
     with work.timed("combine"), asking(model_name(model), "combine"):
-        rows, scores = model.combine(hits, texts=PoolTexts(collection, pool))
+        rows, scores = model.combine(hits, texts=PoolTexts(collection, pool, work.progress))
     filled = rows >= 0
     if not np.isfinite(scores[filled]).all():
         raise ModelError(f"{model_name(model)}: NaN or infinity among the combined scores")

@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import pytest
 
-from mimo_eval import embeddings
+from mimo_eval.embeddings import shards
 from mimo_eval.collections import Collection
 from mimo_eval.embeddings import Filled, VectorStore, check_vectors, read_chunk
 from mimo_eval.errors import CacheError, ModelError
@@ -52,7 +52,7 @@ def words(count: int, prefix: str = "text") -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embeddings, "CHUNK_ROWS", 4)
+    monkeypatch.setattr(shards, "CHUNK_ROWS", 4)
 
 
 @pytest.fixture
@@ -176,14 +176,14 @@ def test_a_damaged_chunk_is_encoded_again_and_never_used(ten: Collection, cache:
 
 
 def test_many_chunks_need_few_open_files(collect: Callable[..., Collection], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embeddings, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(shards, "CHUNK_ROWS", 1)
     collection = collect({"en": words(60)}, {"en": {"q": "?"}}, {"q": {"g000": 1}})
     vectors = store(collection)
     process = psutil.Process()
     before = process.num_fds()
     vectors.fill("en", everything(collection), Recorder())
     assert vectors.gather(everything(collection)) == pytest.approx(expected(collection))
-    assert process.num_fds() - before <= 2 * embeddings.OPEN_CHUNKS + 2
+    assert process.num_fds() - before <= 2 * shards.OPEN_CHUNKS + 2
 
 
 def test_a_chunk_that_cannot_be_opened_is_not_taken_for_missing(
@@ -297,7 +297,7 @@ def test_a_file_in_the_place_of_the_folder_is_a_clear_error(ten: Collection, cac
 
 def test_a_lock_that_cannot_be_opened_is_a_clear_error(ten: Collection) -> None:
     vectors = store(ten)
-    (vectors.shards["en"].folder / ".lock").mkdir(parents=True)
+    (vectors.shards["en"].folder / ".locks" / "0000").mkdir(parents=True)
     with pytest.raises(CacheError, match=r"vectors cannot be stored \(.*irectory"):
         vectors.fill("en", everything(ten), Recorder())
 
@@ -306,12 +306,12 @@ SCRIPT = """
 import os, sys, time
 from pathlib import Path
 import numpy as np
-from mimo_eval import embeddings
+from mimo_eval.embeddings import shards
 from mimo_eval.collections import Collection
 from mimo_eval.embeddings import VectorStore
 from mimo_eval.errors import CacheError
 
-embeddings.CHUNK_ROWS = 4
+shards.CHUNK_ROWS = 4
 collection = Collection.open(Path(sys.argv[1]))
 log = open(sys.argv[2], "ab", buffering=0)
 pause = float(sys.argv[3])
@@ -382,13 +382,22 @@ def test_killed_runs_end_with_the_vectors_of_an_unbroken_one(forty: Collection, 
     assert not list(broken.glob("vectors/**/.*.tmp"))
 
 
-def test_two_processes_at_once_encode_nothing_twice(forty: Collection, tmp_path: Path) -> None:
-    log, cache = tmp_path / "log", tmp_path / "shared"
-    body = "filled = fill(); print(filled.encoded, filled.read)"
-    processes = [run_script(body, forty.folder, log, 0.02, cache=cache) for _ in range(2)]
+@pytest.mark.parametrize("number", [2, 8])
+def test_processes_at_once_share_one_language_and_encode_nothing_twice(forty: Collection, tmp_path: Path, number: int) -> None:
+    log, cache, gate = tmp_path / "log", tmp_path / "shared", tmp_path / "gate"
+    body = f"""
+    Path("{gate}", str(os.getpid())).touch()
+    while len(os.listdir("{gate}")) < {number}:
+        time.sleep(0.01)
+    filled = fill()
+    print(filled.encoded, filled.read)
+    """
+    gate.mkdir()
+    processes = [run_script(body, forty.folder, log, 0.2, cache=cache) for _ in range(number)]
     counts = [list(map(int, finished(process).split())) for process in processes]
     assert sum(encoded for encoded, _ in counts) == 40
-    assert [encoded + read for encoded, read in counts] == [40, 40]
+    assert [encoded + read for encoded, read in counts] == [40] * number
+    assert sum(encoded > 0 for encoded, _ in counts) >= 2  # none waited for another to end
     assert sorted(log.read_text().splitlines()) == sorted(forty.documents.read(np.arange(40)))
     finished(run_script("fill()", forty.folder, tmp_path / "alone.log", 0, cache=tmp_path / "alone"))
     assert vector_bytes(cache) == vector_bytes(tmp_path / "alone")

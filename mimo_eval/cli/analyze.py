@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mimo_eval.cli.options import data_option, languages_option, model_options
+from mimo_eval.cli.options import data_option, languages_option, load_models, model_options
 
 
 @click.command()
@@ -48,11 +48,11 @@ def command(
     from mimo_eval.cli.progress import Bars
     from mimo_eval.errors import require
     from mimo_eval.evaluation import changed
-    from mimo_eval.models.loading import ModelOptions, load_model, model_name
+    from mimo_eval.models.loading import model_name
 
     require("matplotlib", "report")
     require("sklearn", "report")
-    loaded = [load_model(model, ModelOptions(**options)) for model in models]
+    loaded = load_models(models, **options)
     runs = [line.split(",") for line in checkpoints]
     check_names([model_name(model) for model in loaded], runs)
     chosen = changed(load_benchmark(benchmark), languages=codes.parse_languages(languages))

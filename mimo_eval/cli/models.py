@@ -22,4 +22,4 @@ def command() -> None:
         table.add_row(*map(escape, (*card[:4], card.install or "yes")))
     console = stdout()
     console.print(table)
-    console.print("Also: any sentence-transformers model by hub id or folder, and module:attribute.")
+    console.print("Also: any sentence-transformers model by hub id or folder, mteb:NAME, and module:attribute.")

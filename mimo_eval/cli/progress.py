@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -35,12 +35,20 @@ class Bars(systems.Progress):
     def __init__(self, model: str) -> None:
         self.model = model
         self.console = Console(stderr=True)
+        self._bars: Progress | None = None
 
     @contextmanager
     def phase(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """Draw a bar while the `with` block runs; its value advances the bar."""
+        """Draw a bar while the `with` block runs, below that of the phase it is part of; its value advances the bar."""
         text, percent = TextColumn("{task.description}"), TextColumn("{task.percentage:3.0f} %")
         columns = (text, BarColumn(), percent, Rate(), TimeRemainingColumn())
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as bars:
+        hidden = not self.console.is_terminal
+        outer, bars = self._bars, self._bars or Progress(*columns, console=self.console, transient=True, disable=hidden)
+        with nullcontext() if outer else bars:
             task = bars.add_task(f"{self.model}: {name}", total=max(total, 1), unit=unit)
-            yield lambda n: bars.advance(task, n)
+            self._bars = bars
+            try:
+                yield lambda n: bars.advance(task, n)
+            finally:
+                bars.remove_task(task)
+                self._bars = outer

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mimo_eval.cli.options import data_option, languages_option, model_options, output_option
+from mimo_eval.cli.options import data_option, languages_option, load_models, model_options, output_option
 
 if TYPE_CHECKING:
     from mimo_eval.results import Result
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 @click.option("--format", "layout", type=click.Choice(["table", "json", "csv", "markdown", "latex"]), default="table")
 @click.option("--save-runs", is_flag=True, help="Also write TREC runs and qrels of every corpus.")
 @click.option("--again", is_flag=True, help="Evaluate even if the result is there.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What encodes.")
+@click.option("--address", help="Of the Ray cluster; else $RAY_ADDRESS, or one that is started on this machine.")
 @model_options
 def command(
     models: tuple[str, ...],
@@ -40,6 +43,8 @@ def command(
     layout: str,
     save_runs: bool,
     again: bool,
+    engine: str,
+    address: str | None,
     **options: Any,
 ) -> None:
     """Evaluate MODELS and print their scores.
@@ -53,8 +58,9 @@ def command(
     from mimo_eval.cli import tables
     from mimo_eval.cli.console import stdout
     from mimo_eval.cli.progress import Bars
+    from mimo_eval.cluster import RayEngine
     from mimo_eval.measures import parse
-    from mimo_eval.models.loading import ModelOptions, load_model, model_name
+    from mimo_eval.models.loading import model_name
 
     chosen = evaluation.changed(
         load_benchmark(benchmark),
@@ -63,19 +69,48 @@ def command(
         measures=[str(m) for m in parse(measures)] if measures else None,
         depth=depth,
     )
-    loaded = [load_model(model, ModelOptions(**options)) for model in models]
+    loaded = load_models(models, **options)
     results: list[Result] = []
     try:
-        for model in loaded:
-            name = model_name(model)
-            outcome = evaluation.run(
-                model, chosen, data=data, output=output, progress=Bars(name), save_runs=save_runs, again=again
-            )
-            results.append(outcome.result)
-            verb = "nothing has changed, read from" if outcome.reused else "written to"
-            click.echo(f"{name}: {verb} {outcome.folder}", err=True)
+        with RayEngine(address) if engine == "ray" else nullcontext() as cluster:
+            for model in loaded:
+                name = model_name(model)
+                outcome = evaluation.run(
+                    model,
+                    chosen,
+                    data=data,
+                    output=output,
+                    progress=Bars(name),
+                    save_runs=save_runs,
+                    again=again,
+                    engine=cluster,
+                )
+                results.append(outcome.result)
+                for line in prompt_lines(outcome.result.model):
+                    click.echo(line, err=True)
+                verb = "nothing has changed, read from" if outcome.reused else "written to"
+                click.echo(f"{name}: {verb} {outcome.folder}", err=True)
     finally:  # what is done is shown, also when a later model fails
         if results and layout == "table":
             tables.terminal(results, stdout())
         elif results:
             click.echo(tables.FORMATS[layout](results))
+
+
+def prompt_lines(model: dict[str, Any]) -> list[str]:
+    """Return what was put before the texts of a model, and why, of the models that it is made of too.
+
+    :param model: as a result describes it.
+    :return: a line per model that may have prompts.
+    """
+    lines = []
+    if "prompt_sources" in model:
+        shown = [
+            f"{plural} '{text}' ({model['prompt_sources'][role]})" if (text := model["prompts"][role]) else f"{plural} none"
+            for role, plural in (("query", "queries"), ("document", "documents"))
+        ]
+        why = {model["prompt_sources"][role] for role, text in model["prompts"].items() if not text} - {"none"}
+        lines.append(f"{model.get('name') or model['source']}: prompts: {', '.join(shown)}{f' ({why.pop()})' if why else ''}")
+    for part in (*model.get("bases", []), *([model["base"]] if isinstance(model.get("base"), dict) else [])):
+        lines += prompt_lines(part)
+    return [line.replace("\n", "\\n") for line in lines]

@@ -56,14 +56,15 @@ class BM25:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return everything that changes a score."""
-        settings = {"k1": self.k1, "b": self.b, "merge": self.merge, "analyzers": self.analyzers}
-        return {"model": "bm25", **settings, "versions": versions()}
+        settings = {"k1": self.k1, "b": self.b, "analyzers": self.analyzers}
+        return {"model": "bm25", **settings, "versions": versions(), "reading": {"merge": self.merge}}
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""
         merge = self.merge if self.per_language else "one index over the whole corpus"
         served = dict(sorted(self._analyzers.items()))
-        return {**self.fingerprint(), "kind": "bm25", "merge": merge, "analyzers": served}
+        settings = {"k1": self.k1, "b": self.b, "merge": merge, "mode": self.analyzers}
+        return {"kind": "bm25", **settings, "analyzers": served, "versions": versions()}
 
     def _analyzer(self, lang: str) -> Analyzer:
         chosen = NEUTRAL if self.analyzers == "neutral" else analyzer(lang)

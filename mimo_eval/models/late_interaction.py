@@ -20,7 +20,8 @@ import numpy as np
 
 from mimo_eval.errors import CacheError, ConfigError, MissingExtraError, ModelError
 from mimo_eval.models.hits import best, stack
-from mimo_eval.models.sources import TransformerRetriever
+from mimo_eval.models.sources import at_least_one
+from mimo_eval.models.transformer import PromptedModel
 from mimo_eval.protocols import Hits, Role
 
 PART = 1024
@@ -60,23 +61,26 @@ class Index(NamedTuple):
 
 
 @dataclass(eq=False, kw_only=True)
-class LateInteraction(TransformerRetriever):
+class LateInteraction(PromptedModel):
     """A multi-vector model as a retriever: a score is the sum, over a query's tokens, of the best match among a document's.
 
     Every document is scored. One without a token that counts (only punctuation, for most models) is not found. `max_length` is
     of documents; queries have the length that the model was trained with, where its files say it.
 
     :param storage: of documents' vectors: float16, which halves their size, or float32, for scores to the last digit.
+    :param truncate_dim: keep this many leading dimensions of every token's vector; what is stored has all of them.
     """
 
     storage: str = "float16"
+    truncate_dim: int | None = None
 
     KIND: ClassVar[str] = "colbert"
-    NAMED: ClassVar[tuple[str, ...]] = (*TransformerRetriever.NAMED, "storage")
+    NAMED: ClassVar[tuple[str, ...]] = (*PromptedModel.NAMED, "storage", "truncate_dim")
 
     def __post_init__(self) -> None:
         if self.storage not in ("float16", "float32"):
             raise ConfigError(f"{self.KIND}(storage={self.storage}): choose float16 or float32")
+        at_least_one({"dimension": self.truncate_dim})
         super().__post_init__()
 
     def encoder_class(self) -> Any:
@@ -115,9 +119,23 @@ class LateInteraction(TransformerRetriever):
         encoder.max_seq_length = length
         encoder[0].document_length = length
 
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes a score; what concerns queries, and truncation, changes no index."""
+        return {
+            **self.known(),
+            "prompt": self.sent("document"),
+            "storage": self.storage,
+            "reading": {"prompt": self.sent("query"), "truncate_dim": self.truncate_dim},
+        }
+
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""
-        return {**super().describe(), "storage": self.storage, "search": "exact MaxSim"}
+        return {
+            **super().describe(),
+            "storage": self.storage,
+            "truncate_dim": self.truncate_dim,
+            "search": "exact MaxSim",
+        }
 
     def _ragged(self, texts: Sequence[str], role: Role, dtype: str) -> Iterator[tuple[np.ndarray, list[int]]]:
         """Encode texts part by part; yield (tokens, d) vectors and the number of tokens of each text."""
@@ -191,12 +209,12 @@ class LateInteraction(TransformerRetriever):
         device = self.encoder.device
         result = np.full((len(queries.lengths), len(texts.lengths)), -np.inf, np.float32)
         asked = np.flatnonzero(queries.lengths)
-        flat, parts = torch.from_numpy(queries.vectors).to(device).T, queries.lengths[asked].tolist()
+        flat, parts = torch.from_numpy(self._cut(queries.vectors)).to(device).T, queries.lengths[asked].tolist()
         for start, end in _chunks(texts.bounds, TOKENS, TOKENS):
             filled = start + np.flatnonzero(texts.lengths[start:end])
             if not len(filled) or not parts:
                 continue
-            vectors = np.array(texts.vectors[texts.bounds[start] : texts.bounds[end]], np.float32)
+            vectors = self._cut(np.array(texts.vectors[texts.bounds[start] : texts.bounds[end]], np.float32))
             matches = torch.from_numpy(vectors).to(device) @ flat
             largest = torch.stack([match.amax(0) for match in matches.split(texts.lengths[filled].tolist())])
             sums = torch.stack([of_query.sum(1, dtype=torch.float64) for of_query in largest.split(parts, 1)])
@@ -204,6 +222,18 @@ class LateInteraction(TransformerRetriever):
         if self.encoder.similarity_fn_name == "meanmaxsim":
             result /= np.maximum(queries.lengths, 1)[:, None].astype(np.float32)
         return result
+
+    def _cut(self, vectors: np.ndarray) -> np.ndarray:
+        """Keep the leading dimensions; what is left of a vector has the length that it had, 1 for most models."""
+        if self.truncate_dim is None or not len(vectors):
+            return vectors
+        if self.truncate_dim > vectors.shape[1]:
+            raise ConfigError(
+                f"{self.name}: --truncate-dim {self.truncate_dim}, but the model's vectors have {vectors.shape[1]} dimensions"
+            )
+        left = np.ascontiguousarray(vectors[:, : self.truncate_dim])
+        before, after = (np.linalg.norm(part, axis=1, keepdims=True) for part in (vectors, left))
+        return np.asarray(left * (before / np.where(after > 0, after, 1)), np.float32)
 
     def save(self, index: Index, folder: Path) -> None:
         """Write an index.

@@ -12,91 +12,33 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models import jvm, tokenizing
-from mimo_eval.models.hits import is_number
+from mimo_eval.files import read_json, write_json
+from mimo_eval.models import jvm
+from mimo_eval.models.hits import is_number, stack
+from mimo_eval.models.lucene_analyzers import STANDARD, WHITESPACE, Choice, choose
 from mimo_eval.protocols import Hits
 from mimo_eval.specs import spec_name
 
 logger = logging.getLogger(__name__)
 
-ANALYZERS = {
-    "ar": "ar.ArabicAnalyzer", "bg": "bg.BulgarianAnalyzer", "bn": "bn.BengaliAnalyzer", "ca": "ca.CatalanAnalyzer",
-    "ckb": "ckb.SoraniAnalyzer", "cs": "cz.CzechAnalyzer", "da": "da.DanishAnalyzer", "de": "de.GermanAnalyzer",
-    "el": "el.GreekAnalyzer", "en": "en.EnglishAnalyzer", "es": "es.SpanishAnalyzer", "et": "et.EstonianAnalyzer",
-    "eu": "eu.BasqueAnalyzer", "fa": "fa.PersianAnalyzer", "fi": "fi.FinnishAnalyzer", "fr": "fr.FrenchAnalyzer",
-    "ga": "ga.IrishAnalyzer", "gl": "gl.GalicianAnalyzer", "hi": "hi.HindiAnalyzer", "hu": "hu.HungarianAnalyzer",
-    "hy": "hy.ArmenianAnalyzer", "id": "id.IndonesianAnalyzer", "it": "it.ItalianAnalyzer", "ja": "ja.JapaneseAnalyzer",
-    "ko": "cjk.CJKAnalyzer", "lt": "lt.LithuanianAnalyzer", "lv": "lv.LatvianAnalyzer", "nb": "no.NorwegianAnalyzer",
-    "ne": "ne.NepaliAnalyzer", "nl": "nl.DutchAnalyzer", "nn": "no.NorwegianAnalyzer", "no": "no.NorwegianAnalyzer",
-    "pl": "morfologik.MorfologikAnalyzer", "pt": "pt.PortugueseAnalyzer", "pt-BR": "br.BrazilianAnalyzer",
-    "ro": "ro.RomanianAnalyzer", "ru": "ru.RussianAnalyzer", "sr": "sr.SerbianAnalyzer", "sv": "sv.SwedishAnalyzer",
-    "ta": "ta.TamilAnalyzer", "te": "te.TeluguAnalyzer", "th": "th.ThaiAnalyzer", "tr": "tr.TurkishAnalyzer",
-    "uk": "uk.UkrainianMorfologikAnalyzer", "yue": "cjk.CJKAnalyzer", "zh": "cjk.CJKAnalyzer",
-}  # fmt: skip
-"""Lucene's analyzers by language, below org.apache.lucene.analysis: all that Anserini's jar holds."""
-
-STANDARD, WHITESPACE = "standard.StandardAnalyzer", "core.WhitespaceAnalyzer"
 MODES = ("language", "neutral", "whitespace")
 FIELD = "contents"
+CONTENT = "content.json"
+"""What is in an index on disk, beside Lucene's own files."""
+LOCK = "write.lock"
 MARGIN = 16
 """Documents asked for beyond k, so that most ties at the cut need no second search."""
 MAX_CLAUSES = 1_000_000
 BUFFER_MB = 64.0
 """Documents are held in Java's memory up to this size, then written as one segment."""
-
-
-class Choice(NamedTuple):
-    """What serves a language."""
-
-    name: str
-    """As a result records it."""
-    java: str
-    """Lucene's analyzer."""
-    tokens: Callable[[str], list[str]] | None = None
-    """What cuts a text into words before Lucene sees it."""
-    fallback: str | None = None
-    """Why this is not Lucene's own analyzer of that language; None if it is."""
-
-
-@cache
-def choose(lang: str) -> Choice:
-    """Return what serves a language; Java must run, because one without Thai segmentation cannot serve Thai.
-
-    :param lang: a short BCP 47 code.
-    :return: its analyzer, and why if that is not Lucene's own.
-    """
-    base = lang.split("-")[0]
-    java = ANALYZERS.get(lang, ANALYZERS.get(base))
-    if base in tokenizing.UNSPACED and not (base == "th" and _java_cuts_thai()):
-        return _pretokenised(base)
-    if java is None:
-        return Choice(STANDARD, STANDARD, None, "Lucene has none for it; words and lower case, no stemming")
-    if not jvm.has_class(f"org.apache.lucene.analysis.{java}"):
-        return Choice(STANDARD, STANDARD, None, f"this jar has no {java}; words and lower case, no stemming")
-    return Choice(java, java)
-
-
-def _pretokenised(base: str) -> Choice:
-    """Return words found in Python, for scripts without spaces that Java or Lucene cannot cut."""
-    why = "this Java cannot segment Thai" if base == "th" else "Lucene has none for it, and it is written without spaces"
-    found = tokenizing.analyzer(base)
-    name = found.name
-    if name.startswith("pythainlp"):
-        from importlib.metadata import version
-
-        name = f"{name} {version('pythainlp')}"
-    return Choice(f"{name} + {WHITESPACE}", WHITESPACE, found.tokens, why)
-
-
-def _java_cuts_thai() -> bool:
-    return bool(_lucene("analysis.th.ThaiTokenizer").DBBI_AVAILABLE)
 
 
 @cache
@@ -118,15 +60,22 @@ def analyse(choice: Choice, text: str) -> list[str]:
 
 
 class Index:
-    """Documents that are searched together. Its files are deleted by `close()`, with it, or at the end of the process."""
+    """Documents that are searched together.
 
-    def __init__(self, choice: Choice, size: int, folder: str) -> None:
-        self.choice, self.size = choice, size
+    :param choice: what analyses them, and queries.
+    :param lang: their language; `*` for several.
+    :param size: their number.
+    :param folder: Lucene's files.
+    :param temporary: whether the files are deleted by `close()`, with the index, or at the end of the process.
+    """
+
+    def __init__(self, choice: Choice, lang: str, size: int, folder: Path, temporary: bool) -> None:
+        self.choice, self.lang, self.size, self.folder = choice, lang, size, folder
         directory = _directory(folder)
         reader = _lucene("index.DirectoryReader").open(directory)
         # pyjnius chooses overloads by the number of arguments first, and takes a wrong one for the reader itself
         self.searcher: Any = _lucene("search.IndexSearcher")(reader.getContext())
-        self._release = weakref.finalize(self, _release, os.getpid(), reader, directory, folder)
+        self._release = weakref.finalize(self, _release, os.getpid(), reader, directory, folder if temporary else None)
 
     def close(self) -> None:
         """Release it; it cannot be searched any more."""
@@ -134,14 +83,15 @@ class Index:
         self._release()
 
 
-def _release(pid: int, reader: Any, directory: Any, folder: str) -> None:
+def _release(pid: int, reader: Any, directory: Any, folder: Path | None) -> None:
     if os.getpid() != pid:  # a forked child has neither the JVM nor a claim on its parent's files
         return
     try:
         reader.close()
         directory.close()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Lucene:
@@ -170,18 +120,19 @@ class Lucene:
         self._served: dict[str, Choice] = {}
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a score; what serves Thai depends on Java."""
-        known = {"model": "pyserini", "k1": self.k1, "b": self.b, "analyzers": self.analyzers, "engine": jvm.start()["jar"]}
-        if self.analyzers != "language":
-            return known
-        return {**known, "thai": choose("th").name}
+        """Return everything that changes a score; what serves Thai depends on Java, k1 and b change no index of Lucene's."""
+        known = {"model": "pyserini", "analyzers": self.analyzers, "engine": jvm.start()["jar"]}
+        thai = {"thai": choose("th").name} if self.analyzers == "language" else {}
+        return {**known, **thai, "reading": {"k1": self.k1, "b": self.b, "merge": self.merge}}
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""
         served = dict(sorted(self._served.items()))
         return {
-            **self.fingerprint(),
             "kind": "bm25",
+            "k1": self.k1,
+            "b": self.b,
+            "engine": jvm.start()["jar"],
             "merge": self.merge if self.per_language else "none: one index over all languages",
             "java": jvm.start()["java"],
             "lucene": str(_lucene("util.Version").LATEST.toString()),
@@ -202,16 +153,50 @@ class Lucene:
         if not texts:
             return None
         choice = self._serve(langs)
-        folder = tempfile.mkdtemp(prefix="mimo-eval-lucene-")
+        folder = Path(tempfile.mkdtemp(prefix="mimo-eval-lucene-"))
         try:
             with jvm.java_errors(f"pyserini: indexing {len(texts)} documents of {', '.join(sorted(set(langs)))}"):
                 self._write(folder, texts, choice)
-                index = Index(choice, len(texts), folder)
-                index.searcher.setSimilarity(self._similarity())
-                return index
+                return self._open(choice, langs[0] if self.per_language else "*", len(texts), folder, temporary=True)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def _open(self, choice: Choice, lang: str, size: int, folder: Path, temporary: bool) -> Index:
+        index = Index(choice, lang, size, folder, temporary)
+        index.searcher.setSimilarity(self._similarity())
+        return index
+
+    def save(self, index: Index | None, folder: Path) -> None:
+        """Write an index.
+
+        :param index: what `index` returned.
+        :param folder: an empty folder.
+        """
+        if index is None:
+            write_json(folder / CONTENT, None)
+            return
+        write_json(folder / CONTENT, {"language": index.lang, "analyzer": index.choice.name, "documents": index.size})
+        for path in index.folder.iterdir():
+            if path.name != LOCK:
+                shutil.copyfile(path, folder / path.name)
+
+    def load(self, folder: Path) -> Index | None:
+        """Open an index where it lies.
+
+        :param folder: as `save` wrote it.
+        :return: the index.
+        :raises ValueError: if another analyzer would serve its queries than served its documents.
+        """
+        content = read_json(folder / CONTENT)
+        if content is None:
+            return None
+        jvm.start()
+        choice = self._serve([content["language"]])
+        if choice.name != content["analyzer"]:
+            raise ValueError(f"it was made with {content['analyzer']}, and {choice.name} is here")
+        with jvm.java_errors(f"pyserini: opening {folder}"):
+            return self._open(choice, content["language"], int(content["documents"]), folder, temporary=False)
 
     def _serve(self, langs: Sequence[str]) -> Choice:
         """Return the analyzer of documents, and note it for the result."""
@@ -229,7 +214,7 @@ class Lucene:
     def _similarity(self) -> Any:
         return _lucene("search.similarities.BM25Similarity")(self.k1, self.b)
 
-    def _write(self, folder: str, texts: Sequence[str], choice: Choice) -> None:
+    def _write(self, folder: Path, texts: Sequence[str], choice: Choice) -> None:
         """Write an index whose n-th document is the n-th text: one thread, and merges of neighbours only."""
         config = _lucene("index.IndexWriterConfig")(_analyzer(choice.java))
         config.setSimilarity(self._similarity())
@@ -262,13 +247,7 @@ class Lucene:
         jvm.start()
         if index is not None and index.searcher is None:
             raise ModelError("pyserini: the index is closed")
-        found = [_EMPTY if index is None else _search(index, query, k) for query in queries]
-        width = max([1, *(len(documents) for documents, _ in found)])
-        hits = Hits(np.full((len(queries), width), -1), np.full((len(queries), width), -np.inf, np.float32))
-        for row, (documents, scores) in enumerate(found):
-            hits.documents[row, : len(documents)] = documents
-            hits.scores[row, : len(scores)] = scores
-        return hits
+        return stack([_EMPTY if index is None else _search(index, query, k) for query in queries])
 
 
 _EMPTY = (np.empty(0, np.int64), np.empty(0, np.float32))
@@ -340,8 +319,8 @@ def _document() -> tuple[Any, Any]:
     return document, field
 
 
-def _directory(folder: str) -> Any:
-    return _lucene("store.FSDirectory").open(jvm.java_class("java.io.File")(folder).toPath())
+def _directory(folder: Path) -> Any:
+    return _lucene("store.FSDirectory").open(jvm.java_class("java.io.File")(str(folder)).toPath())
 
 
 def _prepared(choice: Choice, text: str) -> str:

@@ -1,26 +1,21 @@
-"""Models in the formats of sentence-transformers: where their files lie, what the files say, and loading them."""
+"""Models in the formats of sentence-transformers: where their files lie, what the files say, and what identifies them."""
 
 from __future__ import annotations
 
 import json
 import logging
 import posixpath
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.protocols import Role
 from mimo_eval.specs import Spec
 
 logger = logging.getLogger(__name__)
 
 CONFIG = "config_sentence_transformers.json"
-DTYPES = ("float32", "float16", "bfloat16")
 
 
 class ModelFiles:
@@ -28,10 +23,11 @@ class ModelFiles:
 
     :param model: hub id or folder.
     :param revision: branch, tag or commit on the hub.
+    :param backend: what runs it: of a folder's exports to other formats only this backend's identify the model.
     """
 
-    def __init__(self, model: str, revision: str | None = None) -> None:
-        self.model = model
+    def __init__(self, model: str, revision: str | None = None, backend: str = "torch") -> None:
+        self.model, self.backend = model, backend
         if self.local and revision is not None:
             logger.warning("%s is a folder, which has no revisions; --revision is ignored", self.label)
             revision = None
@@ -58,7 +54,7 @@ class ModelFiles:
     @cached_property
     def identity(self) -> str:
         """The commit on the hub, or a hash of the folder's files."""
-        return hash_folder(Path(self.model)) if self.local else f"hub:{hub_commit(self.model, self.revision)}"
+        return hash_folder(Path(self.model), self.backend) if self.local else f"hub:{hub_commit(self.model, self.revision)}"
 
     @property
     def commit(self) -> str | None:
@@ -89,164 +85,6 @@ class ModelFiles:
         """Say whether there is a file of that name."""
         path = Path(self.model) / name if self.local else hub_file(self.model, name, self.revision)
         return path is not None and path.is_file()
-
-
-@dataclass(eq=False)
-class TransformerRetriever:
-    """What retrievers have in common whose model is loaded by a class of sentence-transformers.
-
-    :param model: hub id or folder.
-    :param revision: branch, tag or commit on the hub.
-    :param device: such as `cpu` or `cuda:0`; chosen by torch if None.
-    :param dtype: of the weights while encoding: float32, float16 or bfloat16.
-    :param batch_size: texts per batch.
-    :param max_length: most tokens of a text; the model's own if None.
-    :param query_prompt: put before queries, instead of what the model's files say.
-    :param document_prompt: put before documents; likewise.
-    :param trust_remote_code: run Python code that comes with the model. Off unless asked for.
-    """
-
-    model: str
-    _: KW_ONLY
-    revision: str | None = None
-    device: str | None = None
-    dtype: str = "float32"
-    batch_size: int = 32
-    max_length: int | None = None
-    query_prompt: str | None = None
-    document_prompt: str | None = None
-    trust_remote_code: bool = False
-
-    KIND: ClassVar[str]
-    """First word of the name."""
-    NAMED: ClassVar[tuple[str, ...]] = ("dtype", "max_length", "query_prompt", "document_prompt")
-    """Settings that change a score: they stand in the name where they are not the usual ones, and in the fingerprint."""
-
-    def __post_init__(self) -> None:
-        self.model = str(self.model)
-        if self.dtype not in DTYPES:
-            raise ConfigError(f"unknown dtype '{self.dtype}'; choose {', '.join(DTYPES)}")
-        self.at_least_one("batch_size", "max_length")
-        self.files = ModelFiles(self.model, self.revision)
-        given = {name: (getattr(self, name), getattr(type(self), name)) for name in self.NAMED}
-        self.name = shown_name(self.KIND, {"revision": (self.files.revision, None), **given}, self.files.label)
-
-    def at_least_one(self, *names: str) -> None:
-        """Refuse settings below 1.
-
-        :param names: of the settings; None is allowed.
-        :raises ConfigError: naming the setting.
-        """
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigError(f"{self.KIND}({name}={value}): {name.replace('_', ' ')} must be a whole number, at least 1")
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Return everything that changes a score."""
-        return {
-            "model": self.files.bare,
-            "kind": self.KIND,
-            "identity": self.files.identity,
-            **{name: getattr(self, name) for name in self.NAMED},
-            "versions": {p: ".".join(version(p).split(".")[:2]) for p in ("sentence-transformers", "transformers")},
-        }
-
-    def describe(self) -> dict[str, Any]:
-        """Return what a reader of the result wants to know of the model."""
-        known: dict[str, Any] = {}
-        if "encoder" in self.__dict__:
-            known = {
-                "dimension": dimension(self.encoder),
-                "parameters": sum(p.numel() for p in self.encoder.parameters()),
-                "max_length": self.encoder.max_seq_length,
-                "device": str(self.encoder.device),
-                "similarity": self.encoder.similarity_fn_name,
-            }
-        return {
-            "kind": self.KIND,
-            "source": "folder" if self.files.local else self.model,
-            "revision": self.files.identity,
-            "prompts": {role: self.prompt(role) for role in ("query", "document")},  # type: ignore[arg-type]
-            "dtype": self.dtype,
-            "batch_size": self.batch_size,
-            "trust_remote_code": self.trust_remote_code,
-            **known,
-        }
-
-    def prompt(self, role: Role) -> str:
-        """Return the text put before queries or documents: as given, else as sentence-transformers finds it in the files.
-
-        :param role: `query` or `document`.
-        :return: the prompt, empty if there is none.
-        """
-        given: str | None = getattr(self, f"{role}_prompt")
-        if given is not None:
-            return given
-        prompts = (self.encoder.prompts if "encoder" in self.__dict__ else self.files.config.get("prompts")) or {}
-        names = ("query",) if role == "query" else ("document", "passage", "corpus")
-        found = next((name for name in names if name in prompts), None)  # an empty one hides those after it
-        return str(prompts[found] or "") if found else ""
-
-    @cached_property
-    def encoder(self) -> Any:
-        """The loaded model."""
-        from transformers.utils import logging as transformers_logging
-
-        check_device(self.model, self.device)
-        self.check_kind()
-        load = self.encoder_class()
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        try:
-            encoder = load(
-                self.model,
-                revision=self.files.commit,
-                device=self.device,
-                trust_remote_code=self.trust_remote_code,
-                model_kwargs={} if self.dtype == "float32" else {"dtype": self.dtype},
-            )
-        except Exception as error:
-            raise ModelError(f"the model '{self.model}' cannot be loaded: {first_line(error)}") from error
-        if self.max_length is not None:
-            self.limit(encoder, self.max_length)
-        return encoder.eval()
-
-    def encoder_class(self) -> Any:
-        """Return the class of sentence-transformers that loads the model."""
-        raise NotImplementedError
-
-    def check_kind(self) -> None:
-        """Refuse a model of another kind, which sentence-transformers would complete with random weights.
-
-        :raises ModelError: naming the model.
-        """
-        raise NotImplementedError
-
-    def limit(self, encoder: Any, length: int) -> None:
-        """Set the most tokens of a text."""
-        encoder.max_seq_length = length
-
-    def vectors(self, texts: Sequence[str], role: Role, **options: Any) -> Any:
-        """Encode texts as sentence-transformers does.
-
-        :param texts: n texts.
-        :param role: chooses method and prompt.
-        :param options: further arguments of the method.
-        :return: what the method returns.
-        :raises ModelError: if the model fails.
-        """
-        try:
-            return getattr(self.encoder, f"encode_{role}")(
-                list(texts),
-                prompt=getattr(self, f"{role}_prompt"),
-                batch_size=self.batch_size,
-                show_progress_bar=False,
-                **options,
-            )
-        except (RuntimeError, IndexError, ValueError) as error:  # out of memory, longer than the model's positions
-            raise ModelError(
-                f"{self.name}: cannot encode: {first_line(error)}; a smaller --batch-size or --max-length may help"
-            ) from error
 
 
 def shown_name(name: str, arguments: dict[str, tuple[Any, Any]], *parts: str) -> str:
@@ -292,14 +130,15 @@ def check_device(model: str, device: Any) -> None:
         raise ConfigError(f"{model}: --device {device} cannot be used: {first_line(error)}") from error
 
 
-def hash_folder(folder: Path) -> str:
-    """Return a hash of the files of a model: names and contents, without read-me, hidden and other formats' files.
+def hash_folder(folder: Path, backend: str = "torch") -> str:
+    """Return a hash of the files of a model: names and contents, without read-me, hidden and other backends' files.
 
     :param folder: the model's folder.
+    :param backend: torch, onnx or openvino.
     :return: 32 hexadecimal characters.
     :raises ModelError: if the folder holds no model.
     """
-    skipped = ("README.md", "onnx", "openvino")
+    skipped = {"README.md", "onnx", "openvino"} - {backend}
     paths = [
         path
         for path in sorted(folder.rglob("*"))

@@ -12,7 +12,8 @@ import numpy as np
 
 from mimo_eval.errors import ModelError
 from mimo_eval.models.hits import best, stack
-from mimo_eval.models.sources import TransformerRetriever
+from mimo_eval.models.sources import at_least_one
+from mimo_eval.models.transformer import PromptedModel
 from mimo_eval.protocols import Hits, Role
 
 PART = 4096
@@ -23,7 +24,7 @@ FILE = "vectors.npz"
 
 
 @dataclass(eq=False, kw_only=True)
-class SparseRetriever(TransformerRetriever):
+class SparseRetriever(PromptedModel):
     """A SparseEncoder as a retriever: documents as a sparse matrix, scores as sparse products.
 
     A document that shares no active dimension with a query scores 0 and is not found.
@@ -39,10 +40,10 @@ class SparseRetriever(TransformerRetriever):
     )
 
     KIND: ClassVar[str] = "sparse"
-    NAMED: ClassVar[tuple[str, ...]] = (*TransformerRetriever.NAMED, "max_active_dims", "query_active_dims")
+    NAMED: ClassVar[tuple[str, ...]] = (*PromptedModel.NAMED, "max_active_dims", "query_active_dims")
 
     def __post_init__(self) -> None:
-        self.at_least_one("max_active_dims", "query_active_dims")
+        at_least_one({"max active dims": self.max_active_dims, "query active dims": self.query_active_dims})
         super().__post_init__()
 
     def encoder_class(self) -> Any:
@@ -78,6 +79,15 @@ class SparseRetriever(TransformerRetriever):
         if name not in ("dot", "cosine"):
             raise ModelError(f"{self.name}: similarity '{name}' cannot be searched by sparse products; only dot and cosine can")
         return name
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes a score; what concerns queries alone changes no index."""
+        return {
+            **self.known(),
+            "prompt": self.sent("document"),
+            "max_active_dims": self.max_active_dims,
+            "reading": {"prompt": self.sent("query"), "query_active_dims": self.query_active_dims},
+        }
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""

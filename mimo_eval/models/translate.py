@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -28,7 +29,7 @@ from mimo_eval.errors import ConfigError, DataError, ModelError
 from mimo_eval.languages import normalise
 from mimo_eval.models.fusion import combined_name, description, load_bases
 from mimo_eval.models.loading import MODULE, Model, import_typed, model_name
-from mimo_eval.protocols import Encoder, Hits, Retriever, Role
+from mimo_eval.protocols import Encoder, Hits, Retriever, Role, StoredRetriever
 
 
 @runtime_checkable
@@ -120,13 +121,15 @@ class _Translated:
         self.name = combined_name("translate", [model_name(base), queries.name], {"to": (queries.target, "en")})
 
     def _fingerprint(self, of_base: dict[str, Any]) -> dict[str, Any]:
+        """Return the base's fingerprint and the translator's; what the base's store is to read stays where the store looks."""
         translator: Any = self.queries.translator
         return {
             "model": "translate",
             "translator": translator.fingerprint(),
             "name": self.queries.name,
             "to": self.queries.target,
-            "base": of_base,
+            "base": {name: value for name, value in of_base.items() if name != "reading"},
+            **({"reading": of_base["reading"]} if "reading" in of_base else {}),
         }
 
     def _known(self) -> None:
@@ -223,6 +226,32 @@ class TranslatedRetriever(_Translated):
         return hits
 
 
+class StoredTranslatedRetriever(TranslatedRetriever):
+    """A retriever whose queries are translated first, and whose indexes are kept: the same ones for any translator."""
+
+    def _fingerprint(self, of_base: dict[str, Any]) -> dict[str, Any]:
+        """Return the base's fingerprint, and the translator's among what changes no index."""
+        whole = super()._fingerprint(of_base)
+        base, reading = whole.pop("base"), whole.pop("reading", {})
+        return {**base, "reading": {**whole, "base": reading}}
+
+    def save(self, index: Any, folder: Path) -> None:
+        """Write an index, as the base does.
+
+        :param index: what `index` returned.
+        :param folder: an empty folder.
+        """
+        self.base.save(index, folder)
+
+    def load(self, folder: Path) -> Any:
+        """Read an index, as the base does.
+
+        :param folder: as `save` wrote it.
+        :return: the index.
+        """
+        return self.base.load(folder)
+
+
 def translate(
     base: str | Model, translator: str | Translator | Callable[..., list[str]], *, to: str = "en", **options: Any
 ) -> TranslatedEncoder | TranslatedRetriever:
@@ -244,6 +273,8 @@ def translate(
     queries = Queries(found, name, target)
     if isinstance(model, Encoder):
         return TranslatedEncoder(model, queries)
+    if isinstance(model, StoredRetriever) and hasattr(found, "fingerprint"):
+        return StoredTranslatedRetriever(model, queries)
     if isinstance(model, Retriever):
         return TranslatedRetriever(model, queries)
     raise ConfigError(

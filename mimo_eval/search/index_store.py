@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import xxhash
 
 from mimo_eval import __version__
 from mimo_eval.collections.collection import Texts
 from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import cache_dir, digest, write_json
+from mimo_eval.files import cache_dir, checksums, digest, write_json
+from mimo_eval.locks import Use
 from mimo_eval.protocols import StoredRetriever
 
 FORMAT = 1
@@ -42,16 +42,18 @@ class Found(NamedTuple):
 class IndexStore:
     """The indexes of one retriever.
 
-    :param retriever: the model.
+    :param retriever: the model; what its fingerprint says under `reading` changes how an index is searched, not the index.
     :param root: folder of all indexes.
     """
 
     def __init__(self, retriever: StoredRetriever, root: Path | None = None) -> None:
         self.retriever = retriever
         self.name = str(getattr(retriever, "name", type(retriever).__name__))
-        self.fingerprint = {"version": __version__, "type": _kind(retriever), **retriever.fingerprint()}
+        changing = {name: value for name, value in retriever.fingerprint().items() if name != "reading"}
+        self.fingerprint = {"version": __version__, "type": _kind(retriever), **changing}
         key = json.dumps([FORMAT, self.fingerprint], sort_keys=True, ensure_ascii=False)
         self.folder = (root or cache_dir() / "indexes") / digest(key)[:20]
+        self._use: Use | None = None
 
     def get(self, lang: str, texts: Texts, rows: np.ndarray, build: Callable[[], Any]) -> Found:
         """Return the index of some documents; it is built and stored if it is not there.
@@ -64,6 +66,8 @@ class IndexStore:
         :raises CacheError: if it cannot be stored.
         """
         folder = self.folder / (lang or "all") / content_key(texts, rows)[:20]
+        if self.folder.is_dir():
+            self._use = self._use or Use(self.folder)
         index = self._read(folder)
         if index is not None:
             return index
@@ -91,7 +95,7 @@ class IndexStore:
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
         try:
             self.retriever.save(index, temporary)
-            content = {"format": FORMAT, "documents": documents, "files": checksums(temporary)}
+            content = {"format": FORMAT, "documents": documents, "files": checksums(temporary, MANIFEST)}
             write_json(temporary / MANIFEST, content)
             if folder.exists():
                 shutil.rmtree(folder)
@@ -146,23 +150,6 @@ def content_key(texts: Texts, rows: np.ndarray) -> str:
     return digest(*shards, np.searchsorted(present, numbers).astype("<i8").tobytes(), positions.astype("<i8").tobytes())
 
 
-def checksums(folder: Path) -> dict[str, list[Any]]:
-    """Return size and checksum of every file of an index but its manifest.
-
-    :param folder: the index's folder.
-    :return: path inside it to [bytes, hash].
-    """
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path != folder / MANIFEST:
-            hasher = xxhash.xxh3_128()
-            with path.open("rb") as stream:
-                while block := stream.read(2**20):
-                    hasher.update(block)
-            found[path.relative_to(folder).as_posix()] = [path.stat().st_size, hasher.hexdigest()]
-    return found
-
-
 def intact(folder: Path) -> bool:
     """Say whether an index is what was written: the same files, with the same content.
 
@@ -170,5 +157,5 @@ def intact(folder: Path) -> bool:
     """
     with suppress(OSError, ValueError, KeyError, TypeError):
         manifest = json.loads((folder / MANIFEST).read_bytes())
-        return bool(manifest["format"] == FORMAT and manifest["files"] == checksums(folder))
+        return bool(manifest["format"] == FORMAT and manifest["files"] == checksums(folder, MANIFEST))
     return False

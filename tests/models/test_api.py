@@ -20,7 +20,7 @@ import pytest
 from mimo_eval.benchmark import Benchmark, Task
 from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.evaluation import run
-from mimo_eval.models import api
+from mimo_eval.models import endpoint
 from mimo_eval.models.api import ApiEncoder
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
@@ -131,7 +131,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Do not wait, but say how long."""
     made: list[float] = []
-    monkeypatch.setattr(api, "sleep", made.append)
+    monkeypatch.setattr(endpoint, "sleep", made.append)
     return made
 
 
@@ -247,13 +247,13 @@ def test_nobody_there_is_an_error_with_the_address(waits: list[float], monkeypat
 
 def test_requests_keep_to_the_rate(server: Server, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(api, "monotonic", lambda: now[0])
+    monkeypatch.setattr(endpoint, "monotonic", lambda: now[0])
 
     def rest(seconds: float) -> None:
         waits.append(seconds)
         now[0] += seconds
 
-    monkeypatch.setattr(api, "sleep", rest)
+    monkeypatch.setattr(endpoint, "sleep", rest)
     model = ApiEncoder(server.url, model="m", batch_size=1, rpm=30)
     encode(model, TEXTS[:3])
     assert waits == [2, 2]

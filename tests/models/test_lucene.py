@@ -13,9 +13,13 @@ import bm25s
 import numpy as np
 import pytest
 
+from mimo_eval.benchmark import load_benchmark
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models import jvm, lucene
-from mimo_eval.models.lucene import ANALYZERS, MARGIN, STANDARD, Choice, Lucene, analyse, choose
+from mimo_eval.evaluation import changed, run
+from mimo_eval.models import jvm, lucene, lucene_analyzers, tokenizing
+from mimo_eval.models.lucene import MARGIN, Lucene, analyse
+from mimo_eval.models.lucene_analyzers import ANALYZERS, STANDARD, Choice, choose
+from mimo_eval.protocols import StoredRetriever
 
 MIRACL = ["ar", "bn", "de", "en", "es", "fa", "fi", "fr", "hi", "id", "ja", "ko", "ru", "sw", "te", "th", "yo", "zh"]
 
@@ -110,7 +114,7 @@ def test_thai_words_are_found_whatever_java():
 
 
 def test_a_java_without_thai_is_served_by_pythainlp(monkeypatch, fresh):
-    monkeypatch.setattr(lucene, "_java_cuts_thai", lambda: False)
+    monkeypatch.setattr(lucene_analyzers, "_java_cuts_thai", lambda: False)
     thai = choose("th")
     assert re.fullmatch(r"pythainlp:newmm [\d.]+ \+ core\.WhitespaceAnalyzer", thai.name)
     assert thai.fallback == "this Java cannot segment Thai"
@@ -118,17 +122,17 @@ def test_a_java_without_thai_is_served_by_pythainlp(monkeypatch, fresh):
 
 
 def test_without_pythainlp_thai_is_cut_into_character_pairs(monkeypatch, fresh):
-    monkeypatch.setattr(lucene, "_java_cuts_thai", lambda: False)
-    monkeypatch.setattr(lucene.tokenizing, "_newmm", lambda: None)
-    lucene.tokenizing.analyzer.cache_clear()
+    monkeypatch.setattr(lucene_analyzers, "_java_cuts_thai", lambda: False)
+    monkeypatch.setattr(tokenizing, "_newmm", lambda: None)
+    tokenizing.analyzer.cache_clear()
     thai = choose("th")
-    lucene.tokenizing.analyzer.cache_clear()
+    tokenizing.analyzer.cache_clear()
     assert thai.name == "character-bigrams + core.WhitespaceAnalyzer"
     assert analyse(thai, "แมว") == ["แม", "มว"]
 
 
 def test_a_java_with_thai_uses_lucenes_analyzer(monkeypatch, fresh):
-    monkeypatch.setattr(lucene, "_java_cuts_thai", lambda: True)
+    monkeypatch.setattr(lucene_analyzers, "_java_cuts_thai", lambda: True)
     assert choose("th") == Choice("th.ThaiAnalyzer", "th.ThaiAnalyzer")
 
 
@@ -285,10 +289,60 @@ def test_arguments_out_of_range_are_refused(given):
 
 def test_the_fingerprint_tells_what_changes_a_score():
     one = Lucene().fingerprint()
-    assert one["k1"] == 0.9 and one["b"] == 0.4 and one["engine"].startswith("anserini-") and one["thai"] == choose("th").name
-    assert one == Lucene(merge="rrf").fingerprint()  # merging is the evaluation's
-    assert one != Lucene(analyzers="neutral").fingerprint()
-    assert one != Lucene(k1=1.2).fingerprint()
+    assert one["reading"] == {"k1": 0.9, "b": 0.4, "merge": "raw"}  # carried out in searching: no index changes with them
+    assert one["engine"].startswith("anserini-") and one["thai"] == choose("th").name
+    for other in (Lucene(merge="rrf"), Lucene(analyzers="neutral"), Lucene(k1=1.2)):
+        assert one != other.fingerprint()
+
+
+def test_a_saved_index_answers_as_the_one_that_was_saved(tmp_path):
+    texts = ["the cats sleep", "a cat", "dogs bark", "", "one cat, two cats"]
+    model = Lucene()
+    assert isinstance(model, StoredRetriever)
+    index = model.index(texts, langs=["en"] * 5)
+    (tmp_path / "saved").mkdir()
+    model.save(index, tmp_path / "saved")
+    wanted = model.search(index, ["cat", "barking dog", "none"], langs=["en"] * 3, k=2)
+    index.close()
+    fresh = Lucene(k1=0.9)
+    loaded = fresh.load(tmp_path / "saved")
+    found = fresh.search(loaded, ["cat", "barking dog", "none"], langs=["en"] * 3, k=2)
+    assert found.documents.tolist() == wanted.documents.tolist() and found.scores.tolist() == wanted.scores.tolist()
+    assert fresh.describe()["analyzers"] == {"en": "en.EnglishAnalyzer"}
+    loaded.close()
+    assert {path.name for path in (tmp_path / "saved").iterdir()} >= {"content.json", "segments_1"}
+    assert not (tmp_path / "saved" / "write.lock").exists()
+
+
+def test_k1_and_b_are_looked_at_when_a_loaded_index_is_searched(tmp_path):
+    texts = ["cat cat dog", "cat fish bird cow"]
+    made = Lucene().index(texts, langs=["en"] * 2)
+    Lucene().save(made, tmp_path)
+    other = Lucene(k1=2.0, b=0.9)
+    wanted = other.search(other.index(texts, langs=["en"] * 2), ["cat"], langs=["en"], k=2)
+    found = other.search(other.load(tmp_path), ["cat"], langs=["en"], k=2)
+    assert found.scores.tolist() == wanted.scores.tolist() != Lucene().search(made, ["cat"], langs=["en"], k=2).scores.tolist()
+
+
+def test_an_index_of_another_analyzer_is_built_again(tmp_path):
+    model = Lucene()
+    model.save(model.index(["katzen"], langs=["de"]), tmp_path)
+    content = tmp_path / "content.json"
+    content.write_text(content.read_text().replace("de.GermanAnalyzer", "de.OlderAnalyzer"))
+    with pytest.raises(ValueError, match=r"it was made with de.OlderAnalyzer, and de.GermanAnalyzer is here"):
+        model.load(tmp_path)
+
+
+def test_indexes_are_kept_over_runs_and_merging_strategies(cache):
+    mini = changed(load_benchmark("mini"), mixes="parallel", measures="nDCG@20")
+    first = run(Lucene(), mini).result
+    assert first.encoded["read"] == 0 < first.encoded["encoded"]
+    again = run(Lucene(), mini).result
+    assert again.encoded == {"encoded": 0, "read": first.encoded["encoded"]}
+    assert again.settings == first.settings and again.model["analyzers"] == first.model["analyzers"]
+    assert run(Lucene(merge="rrf"), mini).result.encoded["encoded"] == 0
+    assert run(Lucene(analyzers="neutral"), mini).result.encoded["encoded"] > 0
+    assert run(Lucene(analyzers="neutral"), mini).result.encoded["encoded"] == 0
 
 
 def test_a_closed_index_is_an_error_and_its_files_are_gone(monkeypatch, tmp_path):

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -22,8 +23,10 @@ from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.evaluation import run
 from mimo_eval.mixing import Mix, pools
 from mimo_eval.models import rerank
+from mimo_eval.models.cross_encoder import CrossEncoderScorer
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
-from mimo_eval.models.rerank import CrossEncoderScorer, Pairs, Rerank
+from mimo_eval.models.pairs import Pairs
+from mimo_eval.models.rerank import Rerank
 from mimo_eval.protocols import Combination, CorpusTexts, Hits
 from mimo_eval.systems import PoolTexts
 
@@ -54,6 +57,7 @@ def corpus(queries: Sequence[str] = ("q",), revision: str = "r") -> CorpusTexts:
     """Return a corpus whose document i is TEXTS[i]."""
     return SimpleNamespace(  # type: ignore[return-value]
         revision=revision,
+        phase=lambda name, total, unit: nullcontext(lambda n: None),
         queries=lambda: [f"text of {query}" for query in queries],
         query_ids=lambda: list(queries),
         documents=lambda rows: [TEXTS[row] for row in rows],
@@ -122,10 +126,48 @@ def test_pairs_go_to_the_model_longest_first_in_blocks(monkeypatch: pytest.Monke
 def test_what_is_known_of_the_longest_unused_collection_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rerank, "REMEMBERED", 3)
     scorer = Lengths()
-    model = Rerank("bm25", scorer, depth=2)
+    model = Rerank("bm25", SimpleNamespace(predict=scorer.predict), depth=2)  # without a fingerprint none is on disk
     for revision in ("a", "b", "a", "c", "a", "b"):
         model.combine(found([0, 1]), texts=corpus(revision=revision))
     assert len(scorer.asked) == 2 * 4  # a, b, c, and b again
+
+
+def test_pairs_are_kept_for_other_runs_and_a_damaged_file_is_scored_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(rerank, "BLOCK", 3)
+
+    def run_again() -> tuple[list[int], dict[str, int], Lengths]:
+        scorer = Lengths()
+        model = Rerank("bm25", scorer, depth=3)
+        hits = model.combine(found([0, 1, 2], [3, 0, 4]), texts=corpus(("b", "ä")))
+        return [*order(hits), *order(hits, 1)], model.describe()["pairs"], scorer
+
+    first, counts, _ = run_again()
+    assert first == [1, 2, 0, 3, 4, 0] and counts == {"scored": 6, "known": 0}
+    files = sorted((cache / "pairs").rglob("*.npz"))
+    assert len(files) == 2
+    assert run_again()[:2] == (first, {"scored": 0, "known": 6})
+    other = Rerank("bm25", Lengths(), depth=1)
+    other.combine(found([0, 1, 2]), texts=corpus(("b",), revision="another"))
+    assert other.describe()["pairs"]["scored"] == 1
+    data = bytearray(files[0].read_bytes())
+    data[data.index(b"document.npy") + 150] ^= 1
+    files[0].write_bytes(bytes(data))
+    again, counts, scorer = run_again()
+    assert (again, counts) == (first, {"scored": 3, "known": 3}) and len(scorer.asked) == 3
+    assert f"{files[0]}: damaged" in caplog.text
+
+
+def test_progress_counts_every_pair_that_is_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rerank, "STEP", 2)
+    done: list[int] = []
+    texts: Any = corpus()
+    texts.phase = lambda name, total, unit: nullcontext(lambda n: done.append(n))
+    model = Rerank("bm25", Lengths(), depth=5)
+    model.combine(found([0, 1, 2, 3, 4]), texts=texts)
+    model.combine(found([0, 1, 2, 3, 4]), texts=texts)
+    assert done == [2, 2, 1]
 
 
 def test_pairs_are_found_among_many() -> None:

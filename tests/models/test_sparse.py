@@ -64,7 +64,7 @@ def assert_equal(found: list[dict], wanted: list[dict]) -> None:
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"similarity_fn_name": "cosine"}, {"prompts": {"query": "q: ", "passage": "p: "}}, {"max_active_dims": 5}]
+    "config", [{}, {"similarity_fn_name": "cosine"}, {"prompts": {"query": "q: ", "document": "p: "}}, {"max_active_dims": 5}]
 )
 def test_scores_are_the_librarys_own(splade: Model, config: dict[str, Any]) -> None:
     folder = splade(**config)
@@ -217,7 +217,7 @@ def test_nan_names_the_model_and_the_document(splade: Model) -> None:
 @pytest.mark.parametrize("options", [{"max_active_dims": 0}, {"query_active_dims": 1.5}, {"batch_size": 0}, {"max_length": -1}])
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     name = next(iter(options)).replace("_", " ")
-    with pytest.raises(ConfigError, match=rf"{name} must be a whole number, at least 1"):
+    with pytest.raises(ConfigError, match=rf"{name} must be (a whole number|at least 1)"):
         SparseRetriever("org/any", **options)
 
 

@@ -19,7 +19,7 @@ from mimo_eval.models.bm25 import BM25
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
 from mimo_eval.models.translate import Queries, TranslatedEncoder, TranslatedRetriever, Translator, translate
-from mimo_eval.protocols import Combination, Encoder, Retriever
+from mimo_eval.protocols import Combination, Encoder, Retriever, StoredRetriever
 
 WORDS = {"katze": "cat", "hund": "dog", "fisch": "fish", "chat": "cat", "chien": "dog", "poisson": "fish"}
 
@@ -139,6 +139,27 @@ def test_a_query_is_translated_once_per_language_and_all_are_counted(toy: Benchm
     assert queries.counts == {"translated": 3, "known": 2, "in the target language": 0}
     json.dumps(result.model, allow_nan=False)
     assert result.model["base"]["name"] == "bm25" and result.model["to"] == "en"
+
+
+def test_an_index_is_kept_and_serves_any_translator(toy: Benchmark, cache: Path) -> None:
+    class Other(Known):
+        version = 2
+
+    made = [translate(BM25(), Known()), translate(BM25(), Known()), translate(BM25(merge="rrf"), Other())]
+    assert [run(model, toy).result.encoded for model in made] == [{"encoded": 3, "read": 0}] + [{"encoded": 0, "read": 3}] * 2
+    prints = [json.dumps(model.fingerprint(), sort_keys=True) for model in made]  # type: ignore[call-arg]
+    assert prints[0] == prints[1] != prints[2]
+    assert not isinstance(translate(BM25(), Toy()), StoredRetriever)
+
+
+def test_a_truncated_base_is_truncated_behind_a_translator(toy: Benchmark) -> None:
+    class Short(HashingEncoder):
+        def fingerprint(self, role: Any) -> dict[str, Any]:
+            return {**super().fingerprint(role), "storage": "int8", "reading": {"truncate_dim": 16}}
+
+    model = translate(Short(dim=64), Known())
+    run(model, toy)
+    assert all(model.fingerprint(role)["reading"] == {"truncate_dim": 16} for role in ("query", "document"))  # type: ignore
 
 
 def test_vectors_are_kept_if_the_translator_can_be_told_apart(toy: Benchmark, tmp_path: Path, cache: Path) -> None:

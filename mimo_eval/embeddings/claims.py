@@ -1,0 +1,80 @@
+"""Chunks that are being encoded: each is locked by itself, so that several processes share the work on one language.
+
+Locks are those of the operating system: a killed process holds none. Their files are empty and stay; there are at most
+FILES of them per folder, so two chunks may share one, and then wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from mimo_eval.embeddings import shards
+from mimo_eval.errors import CacheError
+
+FILES = 4096
+LOCKS = ".locks"
+REMEDY = "free space, or set MIMO_EVAL_CACHE to a folder that can be written"
+
+
+class Share(NamedTuple):
+    """The chunks that one process fills: every `of`-th of a collection's, counted through its languages, from `number` on."""
+
+    number: int = 0
+    of: int = 1
+
+
+def claimed(folder: Path, chunks: Iterable[int]) -> Iterator[int]:
+    """Yield every chunk once, locked while the caller is at it; those that other processes have in hand come last.
+
+    :param folder: of the chunks; exists.
+    :param chunks: their numbers.
+    :raises CacheError: if a lock cannot be had.
+    """
+    from filelock import FileLock, Timeout
+
+    leftovers = _leftovers(folder)
+    waiting, passed = deque(chunks), 0
+    while waiting:
+        number = waiting.popleft()
+        with explained(folder):
+            (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / LOCKS / f"{number % FILES:04d}")
+            try:
+                lock.acquire(blocking=passed > len(waiting))
+            except Timeout:
+                waiting.append(number)
+                passed += 1
+                continue
+            for path in leftovers.get(f"{number:06d}", ()):  # nobody writes this chunk now
+                path.unlink(missing_ok=True)
+        try:
+            passed = 0
+            yield number
+        finally:
+            lock.release()
+
+
+def _leftovers(folder: Path) -> dict[str, list[Path]]:
+    """Return what was half-written when its writer was killed, or is being written, by chunk."""
+    found: dict[str, list[Path]] = {}
+    for path in folder.glob(".*.tmp"):
+        found.setdefault(path.name[1:].partition(".")[0], []).append(path)
+    return found
+
+
+@contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Turn an error of the operating system into one that names the folder and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(f"{folder}: vectors cannot be stored ({error.strerror or error}); {REMEDY}") from error
+
+
+def chunk_count(rows: int) -> int:
+    """Return the number of chunks of so many rows."""
+    return -(-rows // shards.CHUNK_ROWS)

@@ -1,0 +1,207 @@
+"""The vectors of one language as chunks on disk, and finding a text's vector by its hash.
+
+A chunk's file appears under its name only when it is complete and flushed, and holds a checksum of its vectors. So a killed
+run resumes at the chunk that was in flight, and a torn or damaged chunk is encoded again, never used. Chunks are fixed by
+row: the vectors do not depend on where a run was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mimo_eval.embeddings.chunks import Chunk, read_chunk, write_chunk
+from mimo_eval.embeddings.storage import STORAGES, Storage
+from mimo_eval.errors import CacheError
+
+CHUNK_ROWS = 2048
+TILE_ROWS = 65_536
+OPEN_CHUNKS = 16
+"""Chunks of a language that are mapped at a time: each holds an open file."""
+
+
+class Shard:
+    """The vectors of one language's texts in one role by one encoder.
+
+    :param folder: where the chunks lie; need not exist.
+    :param size: number of rows.
+    :param storage: how the vectors are stored.
+    """
+
+    def __init__(self, folder: Path, size: int, storage: Storage = STORAGES["float32"]) -> None:
+        self.folder, self.size, self.storage = folder, size, storage
+        self._chunks: OrderedDict[int, Chunk] = OrderedDict()
+        self._verified: set[int] = set()
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.safetensors"
+
+    def chunk(self, number: int) -> Chunk | None:
+        """Return a chunk, or None if it is not there; one that fails its checksum is not there."""
+        if number in self._chunks:
+            self._chunks.move_to_end(number)
+            return self._chunks[number]
+        chunk = read_chunk(self._path(number), verify=number not in self._verified)
+        if chunk is not None:
+            self._verified.add(number)
+            self._chunks[number] = chunk
+            if len(self._chunks) > OPEN_CHUNKS:
+                self._chunks.popitem(last=False)
+        return chunk
+
+    def forget(self, number: int) -> None:
+        """Look at a chunk's file anew: another process may have written it."""
+        self._chunks.pop(number, None)
+        self._verified.discard(number)
+
+    def missing(self, rows: np.ndarray) -> dict[int, np.ndarray]:
+        """Return what is not yet encoded of some rows.
+
+        :param rows: row numbers, ascending.
+        :return: chunk number to offsets in the chunk, only where some are missing.
+        """
+        found = {}
+        for number, offsets in _by_chunk(rows):
+            chunk = self.chunk(number)
+            lacking = offsets if chunk is None else np.setdiff1d(offsets, chunk.rows, assume_unique=True)
+            if len(lacking):
+                found[number] = lacking
+        return found
+
+    def write(self, number: int, offsets: np.ndarray, vectors: np.ndarray, texts: np.ndarray) -> None:
+        """Add rows to a chunk and replace its file.
+
+        :param number: the chunk.
+        :param offsets: (n,) offsets in the chunk, none of them filled yet.
+        :param vectors: (n, columns), as they are stored.
+        :param texts: (n, 16) uint8 hashes.
+        """
+        old = self.chunk(number)
+        if old is not None:
+            offsets = np.concatenate([old.rows, offsets])
+            vectors = np.concatenate([old.vectors, vectors.astype(old.vectors.dtype)])
+            texts = np.concatenate([old.texts, texts])
+        order = np.argsort(offsets, kind="stable")
+        write_chunk(self._path(number), Chunk(offsets[order].astype(np.uint32), vectors[order], texts[order]))
+        self.forget(number)
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Return vectors of any rows.
+
+        :param rows: (n,) row numbers in any order.
+        :return: (n, d) float32.
+        :raises CacheError: if a row is not encoded.
+        """
+        order = np.argsort(rows, kind="stable")
+        parts = [self._take(number, offsets) for number, offsets in _by_chunk(rows[order])]
+        if not parts:
+            return np.empty((0, self.width() or 0), np.float32)
+        vectors = np.concatenate(parts)
+        result = np.empty_like(vectors)
+        result[order] = vectors
+        return result
+
+    def _take(self, number: int, offsets: np.ndarray) -> np.ndarray:
+        chunk = self.chunk(number)
+        if chunk is None:
+            raise CacheError(f"{self._path(number)}: missing or damaged; run again to encode it")
+        if len(offsets) == len(chunk.rows) and np.array_equal(offsets, chunk.rows):
+            return self.storage.decode(chunk.vectors)
+        at = np.searchsorted(chunk.rows, offsets).clip(max=len(chunk.rows) - 1)
+        if not np.array_equal(chunk.rows[at], offsets):
+            raise CacheError(f"{self._path(number)}: not every row is encoded; run again to encode it")
+        return self.storage.decode(chunk.vectors[at])
+
+    def tiles(self, rows: np.ndarray, size: int = TILE_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Stream vectors of ascending rows.
+
+        :param rows: row numbers.
+        :param size: most rows in one tile.
+        :yield: (rows of the tile, (n, d) float32); the array is used again for the next tile where shapes allow.
+        """
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            yield part, self.gather(part)
+
+    def width(self) -> int | None:
+        """Return the width of the vectors, or None if there are none."""
+        for path in sorted(self.folder.glob("*.safetensors")):
+            chunk = self.chunk(int(path.stem))
+            if chunk is not None:
+                return self.storage.width(int(chunk.vectors.shape[1]))
+        return None
+
+
+def _by_chunk(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Split ascending row numbers by chunk."""
+    if not len(rows):
+        return
+    numbers = rows // CHUNK_ROWS
+    bounds = np.flatnonzero(np.diff(numbers)) + 1
+    for part in np.split(rows, bounds):
+        number = int(part[0] // CHUNK_ROWS)
+        yield number, part - number * CHUNK_ROWS
+
+
+class TextIndex:
+    """Finds the vectors of texts by their hashes, in 16 bytes per text; the vectors stay on disk."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self._chunks: list[tuple[Shard, int]] = []
+
+    @classmethod
+    def of_language(cls, folder: Path, mine: Shard | None = None) -> TextIndex:
+        """Index every version of one language's texts that an encoder has seen.
+
+        :param folder: holds a folder per version; need not exist.
+        :param mine: the version that is being filled, if it is one of them.
+        :return: the index.
+        """
+        index = cls()
+        for path in sorted(path for path in folder.glob("*") if path.is_dir()):
+            version = mine if mine is not None and path == mine.folder else Shard(path, 0)
+            for file in sorted(path.glob("*.safetensors")):
+                index.add(version, int(file.stem))
+        return index
+
+    def add(self, shard: Shard, number: int) -> None:
+        """Index one chunk; a damaged one is passed over."""
+        chunk = shard.chunk(number)
+        if chunk is None or not len(chunk.texts):
+            return
+        keys = np.ascontiguousarray(chunk.texts[:, :8]).view(np.uint64).reshape(-1)
+        places = (np.uint64(len(self._chunks)) << np.uint64(32)) + np.arange(len(keys), dtype=np.uint64)
+        self._chunks.append((shard, number))
+        order = np.argsort(keys, kind="stable")
+        self._parts.append((keys[order], places[order]))
+        while len(self._parts) > 1 and len(self._parts[-2][0]) <= 2 * len(self._parts[-1][0]):
+            self._merge()
+
+    def _merge(self) -> None:
+        """Join the last two parts, so that their number grows with the logarithm of the texts."""
+        (a, b), (c, d) = self._parts.pop(), self._parts.pop()
+        keys, places = np.concatenate([c, a]), np.concatenate([d, b])
+        order = np.argsort(keys, kind="stable")
+        self._parts.append((keys[order], places[order]))
+
+    def find(self, hashes: np.ndarray) -> dict[int, np.ndarray]:
+        """Return the vectors of those texts that are known.
+
+        :param hashes: (n, 16) uint8.
+        :return: position in `hashes` to vector, as it is stored.
+        """
+        wanted = np.ascontiguousarray(hashes[:, :8]).view(np.uint64).reshape(-1)
+        found: dict[int, np.ndarray] = {}
+        for keys, places in self._parts:
+            at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+            for i in np.flatnonzero(keys[at] == wanted):
+                number, offset = divmod(int(places[at[i]]), 1 << 32)
+                shard, chunk_number = self._chunks[number]
+                chunk = shard.chunk(chunk_number)
+                if int(i) not in found and chunk is not None and np.array_equal(chunk.texts[offset], hashes[i]):
+                    found[int(i)] = np.asarray(chunk.vectors[offset])
+        return found

@@ -1,0 +1,317 @@
+"""The vectors of a collection's documents or queries by one encoder: encoded once, checked, stored, read.
+
+Rows of a text that another version of the collection has already had encoded are copied. A chunk is locked while it is
+encoded, so several processes can fill one language, and none encodes what another has in hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mimo_eval.collections.collection import Texts
+from mimo_eval.embeddings import shards
+from mimo_eval.embeddings.chunks import text_hash
+from mimo_eval.embeddings.claims import Share, chunk_count, claimed, explained
+from mimo_eval.embeddings.shards import TILE_ROWS, Shard, TextIndex
+from mimo_eval.embeddings.storage import STORAGES, Storage
+from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.files import cache_dir, digest, write_json
+from mimo_eval.locks import Use
+from mimo_eval.protocols import Role
+
+FORMAT = 1
+LONGEST = 1e18
+"""Largest norm of a vector whose dot products are sure to be finite."""
+Encode = Callable[[Sequence[str], str], np.ndarray]
+"""(texts, language) to vectors."""
+
+
+class Filled(NamedTuple):
+    """What filling rows took."""
+
+    encoded: int
+    read: int
+
+
+@dataclass
+class VectorStore:
+    """The vectors of documents or queries of one collection by one encoder.
+
+    Two entries of a fingerprint are understood: `storage`, one of STORAGES; and `reading`, a dict of what changes a vector only
+    when it is read, which is therefore no part of the folder's name. Of `reading` the store itself carries out `truncate_dim`:
+    it gives the leading dimensions of vectors that are stored whole, with length 1 again where cosines are wanted.
+
+    :param fingerprint: everything that changes a vector; goes into the folder's name and into `encoder.json`.
+    :param role: `query` or `document`.
+    :param texts: the texts, by language.
+    :param cosine: whether vectors are stored with length 1, so that their dot product is the cosine.
+    :param root: folder of all vectors.
+    """
+
+    fingerprint: dict[str, Any]
+    role: Role
+    texts: Texts
+    cosine: bool = True
+    root: Path = field(default_factory=lambda: cache_dir() / "vectors")
+    _width: int | None = field(default=None, init=False)
+    _use: Use | None = field(default=None, init=False, repr=False)
+
+    @property
+    def _name(self) -> str:
+        return str(self.fingerprint.get("model", "encoder"))
+
+    @property
+    def storage(self) -> Storage:
+        """How the vectors are stored."""
+        return STORAGES[str(self.fingerprint.get("storage", "float32"))]
+
+    @property
+    def truncate_dim(self) -> int | None:
+        """Number of leading dimensions that are read; None for all."""
+        dim: int | None = self.fingerprint.get("reading", {}).get("truncate_dim")
+        return dim
+
+    @property
+    def _stored(self) -> dict[str, Any]:
+        """What changes a vector as it is stored."""
+        return {name: value for name, value in self.fingerprint.items() if name != "reading"}
+
+    @property
+    def folder(self) -> Path:
+        """Folder of this encoder and role."""
+        key = json.dumps([FORMAT, self.role, self._stored], sort_keys=True, ensure_ascii=False)
+        return self.root / digest(key)[:20]
+
+    @cached_property
+    def shards(self) -> dict[str, Shard]:
+        """Language to its vectors."""
+        self._note_use()
+        return {
+            lang: Shard(self.folder / lang / revision[:20], len(self.texts.rows(lang)), self.storage)
+            for lang, revision in self.texts.shards.items()
+        }
+
+    @cached_property
+    def _position(self) -> np.ndarray:
+        """(rows,) int64: place of each row of the collection within its language."""
+        position = np.empty(len(self.texts), np.int64)
+        for lang in self.texts.languages:
+            rows = self.texts.rows(lang)
+            position[rows] = np.arange(len(rows))
+        return position
+
+    @cached_property
+    def _first_chunk(self) -> dict[str, int]:
+        """Language to the number of its first chunk, counted through all languages."""
+        counts = [chunk_count(shard.size) for shard in self.shards.values()]
+        return dict(zip(self.shards, np.cumsum([0, *counts]).tolist(), strict=False))
+
+    def fill(
+        self,
+        lang: str,
+        rows: np.ndarray,
+        encode: Encode,
+        progress: Callable[[int], None] = lambda n: None,
+        share: Share | None = None,
+    ) -> Filled:
+        """Make sure that rows of one language are encoded; several processes may do so at once and share the work.
+
+        :param lang: the language.
+        :param rows: rows of the collection, ascending.
+        :param encode: what turns texts into vectors.
+        :param progress: told the number of rows done, in steps.
+        :param share: fill the chunks of this share only.
+        :return: how many texts were encoded and how many vectors were there already.
+        :raises CacheError: if vectors cannot be written.
+        :raises ModelError: if the encoder returns something unusable; nothing of it is kept.
+        """
+        if share is not None:
+            mine = (self._position[rows] // shards.CHUNK_ROWS + self._first_chunk[lang]) % share.of == share.number
+            rows = rows[mine]
+        shard, positions = self.shards[lang], self._position[rows]
+        lacking = shard.missing(positions)
+        total = sum(map(len, lacking.values()))
+        progress(len(rows) - total)
+        if not total:
+            return Filled(0, len(rows))
+        self._prepare(shard)
+        known, exact = TextIndex.of_language(shard.folder.parent, shard), self._exact(lang)
+        self._width = self._width or shard.width()
+        encoded = 0
+        for number in claimed(shard.folder, lacking):
+            shard.forget(number)  # another process may have written it
+            offsets = shard.missing(lacking[number] + number * shards.CHUNK_ROWS).get(number)
+            if offsets is not None:
+                encoded += self._fill_chunk(lang, number, offsets, encode, known, exact)
+            known.add(shard, number)
+            progress(len(lacking[number]))
+        return Filled(encoded, len(rows) - encoded)
+
+    def _exact(self, lang: str) -> TextIndex:
+        """Return where uncoded vectors of this encoder are found, if those to be stored are codes of them."""
+        whole = {**self.fingerprint, "storage": "float32"}
+        if whole == self.fingerprint or "storage" not in self.fingerprint:
+            return TextIndex()
+        return TextIndex.of_language(replace(self, fingerprint=whole).folder / lang)
+
+    def _fill_chunk(
+        self, lang: str, number: int, offsets: np.ndarray, encode: Encode, known: TextIndex, exact: TextIndex
+    ) -> int:
+        """Encode what no chunk has, copy what one has, write the chunk; return the number of texts encoded."""
+        shard = self.shards[lang]
+        rows = self.texts.rows(lang)[number * shards.CHUNK_ROWS + offsets]
+        texts = self.texts.read(rows)
+        hashes = np.frombuffer(b"".join(map(text_hash, texts)), np.uint8).reshape(-1, 16)
+        copied = known.find(hashes)
+        _, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
+        fresh = np.sort(first[[int(i) not in copied for i in first]])  # a text that stands twice is encoded once
+        whole = exact.find(hashes[fresh])
+        asked = np.array([i for i in range(len(fresh)) if i not in whole], np.int64)
+        stored = self._encoded(lang, rows[fresh[asked]], [texts[i] for i in fresh[asked]], encode) if len(asked) else None
+        for i, vector in whole.items():
+            copied[int(fresh[i])] = self._code(vector[None])[0]
+        some = [*([stored[0]] if stored is not None else []), *copied.values()]
+        widths = {self.storage.width(len(vector)) for vector in some} | ({self._width} if self._width else set())
+        if len(widths) > 1:
+            raise ModelError(f"{self._name}: vectors of {min(widths)} and of {max(widths)} dimensions ({lang}, chunk {number})")
+        self._width = widths.pop()
+        self._check_truncation(self._width)
+        result = np.empty((len(rows), len(some[0])), some[0].dtype)
+        source = first[which.reshape(-1)]
+        if stored is not None:
+            result[:] = stored[np.searchsorted(fresh[asked], source).clip(max=len(asked) - 1)]
+        for i, row in enumerate(source.tolist()):
+            if i in copied or row in copied:
+                result[i] = copied[i] if i in copied else copied[row]
+        shard.write(number, offsets, result, hashes)
+        return len(asked)
+
+    def _encoded(self, lang: str, rows: np.ndarray, texts: list[str], encode: Encode) -> np.ndarray:
+        """Return what an encoder makes of texts, as it is stored."""
+        return self._code(check_vectors(encode(texts, lang), self.texts.ids(rows), self._name, cosine=self.cosine))
+
+    def _code(self, vectors: np.ndarray) -> np.ndarray:
+        try:
+            return self.storage.encode(vectors)
+        except (ConfigError, ModelError) as error:
+            raise type(error)(f"{self._name}: {error}") from error
+
+    def _check_truncation(self, width: int) -> None:
+        if self.truncate_dim is not None and self.truncate_dim > width:
+            raise ConfigError(
+                f"{self._name}: --truncate-dim {self.truncate_dim}, but the model's vectors have {width} dimensions"
+            )
+
+    def _prepare(self, shard: Shard) -> None:
+        """Make the folder of a language, and say beside it whose vectors they are."""
+        with explained(shard.folder):
+            shard.folder.mkdir(parents=True, exist_ok=True)
+            if not (self.folder / "encoder.json").exists():
+                write_json(self.folder / "encoder.json", {"role": self.role, **self._stored})
+        self._note_use()
+
+    def _note_use(self) -> None:
+        if self._use is None and self.folder.is_dir():
+            self._use = Use(self.folder)
+
+    @property
+    def width(self) -> int | None:
+        """Width of the vectors as they are read, or None if there are none."""
+        width = self._width or next((width for shard in self.shards.values() if (width := shard.width())), None)
+        return width if width is None or self.truncate_dim is None else min(width, self.truncate_dim)
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        """Return vectors of any rows of the collection.
+
+        :param rows: (n,) rows, any languages, any order.
+        :return: (n, d) float32.
+        """
+        languages = self.texts.language[rows]
+        result: np.ndarray | None = None
+        for number in np.unique(languages):
+            where = np.flatnonzero(languages == number)
+            part = self._read(self.texts.languages[number], rows[where])
+            if result is None:
+                result = np.empty((len(rows), part.shape[1]), np.float32)
+            result[where] = part
+        return np.empty((0, 0), np.float32) if result is None else result
+
+    def tiles(self, lang: str, rows: np.ndarray, size: int = TILE_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Stream the vectors of some rows of one language.
+
+        :param lang: the language.
+        :param rows: rows of the collection, ascending.
+        :param size: most rows in one tile.
+        :yield: (rows of the collection, (n, d) float32).
+        """
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            yield part, self._read(lang, part)
+
+    def _read(self, lang: str, rows: np.ndarray) -> np.ndarray:
+        """Return vectors of one language, cut if they are to be."""
+        vectors = self.shards[lang].gather(self._position[rows])
+        if self.truncate_dim is None:
+            return vectors
+        self._check_truncation(vectors.shape[1])
+        vectors = vectors[:, : self.truncate_dim]
+        if not self.cosine:
+            return np.ascontiguousarray(vectors)
+        norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+        zero = np.flatnonzero(norms == 0)
+        if len(zero):
+            raise ModelError(
+                f"{self._name}: the first {self.truncate_dim} numbers of the vector of text "
+                f"'{self.texts.ids(rows[zero[:1]])[0]}' and {len(zero) - 1} more are 0; they have no cosine"
+            )
+        return np.asarray(vectors / norms[:, None], np.float32)
+
+
+def _off_torch(vectors: Any) -> Any:
+    """Return a tensor of torch as NumPy takes it: on the CPU, without gradient, in a type that NumPy has."""
+    if not hasattr(vectors, "detach"):
+        return vectors
+    vectors = vectors.detach().cpu()
+    return vectors.float() if str(vectors.dtype) == "torch.bfloat16" else vectors
+
+
+def check_vectors(vectors: Any, ids: list[str], model: str, *, cosine: bool) -> np.ndarray:
+    """Refuse what an encoder must not return.
+
+    :param vectors: what it returned for the texts of `ids`.
+    :param ids: ids of the texts.
+    :param model: its name, for messages.
+    :param cosine: whether to divide vectors by their length.
+    :return: (n, d) float32 or float16, contiguous.
+    :raises ModelError: naming the model and the first text concerned.
+    """
+    try:
+        several = isinstance(vectors, (list, tuple)) and len(vectors) and hasattr(vectors[0], "detach")
+        array = np.asarray([_off_torch(v) for v in vectors] if several else _off_torch(vectors))
+        if array.dtype not in (np.float16, np.float32):
+            array = array.astype(np.float32)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{model}: the vectors are not an array of numbers ({error})") from error
+    if array.ndim != 2 or array.shape[1] < 1:
+        raise ModelError(f"{model}: expected vectors of shape ({len(ids)}, d), got {array.shape} (first text: {ids[0]})")
+    if len(array) != len(ids):
+        raise ModelError(f"{model}: {len(array)} vectors for {len(ids)} texts (first text: {ids[0]})")
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if len(bad):
+        raise ModelError(f"{model}: NaN or infinity in the vector of text '{ids[bad[0]]}' and {len(bad) - 1} more")
+    norms = np.sqrt(np.einsum("nd,nd->n", array, array, dtype=np.float64))  # squares of float32 may overflow or vanish
+    if cosine:
+        zero = np.flatnonzero(norms == 0)
+        if len(zero):
+            raise ModelError(f"{model}: the vector of text '{ids[zero[0]]}' and {len(zero) - 1} more is zero; it has no cosine")
+        array = (array / norms[:, None]).astype(array.dtype)
+    elif norms.max(initial=0) > LONGEST:
+        raise ModelError(f"{model}: the vector of text '{ids[int(norms.argmax())]}' is longer than {LONGEST:g}")
+    return np.ascontiguousarray(array)

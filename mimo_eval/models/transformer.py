@@ -1,0 +1,250 @@
+"""What models have in common that a class of sentence-transformers loads: dense, sparse, late interaction, re-rankers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ClassVar
+
+from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.models import prompts
+from mimo_eval.models.backends import BACKENDS, PACKAGES, check_backend
+from mimo_eval.models.prompts import Prompt
+from mimo_eval.models.sources import ModelFiles, at_least_one, check_device, dimension, first_line, shown_name
+from mimo_eval.protocols import Role
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(eq=False)
+class TransformerModel:
+    """A model that sentence-transformers loads, from the hub or a folder, when it is first needed.
+
+    :param model: hub id or folder.
+    :param revision: branch, tag or commit on the hub.
+    :param device: such as `cpu` or `cuda:0`; chosen by torch if None.
+    :param dtype: of the weights: float32, float16 or bfloat16.
+    :param backend: what runs it: torch, onnx or openvino.
+    :param batch_size: texts per batch.
+    :param max_length: most tokens of a text; the model's own if None.
+    :param trust_remote_code: run Python code that comes with the model. Off unless asked for.
+    """
+
+    model: str
+    _: KW_ONLY
+    revision: str | None = None
+    device: str | None = None
+    dtype: str = "float32"
+    backend: str = "torch"
+    batch_size: int = 32
+    max_length: int | None = None
+    trust_remote_code: bool = False
+
+    KIND: ClassVar[str]
+    """First word of the name."""
+    NAMED: ClassVar[tuple[str, ...]] = ("max_length", "dtype", "backend")
+    """Settings that change a score: they stand in the name where they are not the usual ones."""
+
+    def __post_init__(self) -> None:
+        self.model = str(self.model)
+        for what, value, known in (("dtype", self.dtype, DTYPES), ("backend", self.backend, BACKENDS)):
+            if value not in known:
+                raise ConfigError(f"unknown {what} '{value}'; choose {', '.join(known)}")
+        at_least_one({"batch size": self.batch_size, "max length": self.max_length})
+        self.files = ModelFiles(self.model, self.revision, self.backend)
+        self.name = self.shown()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the weights behind when a model is sent to another process, which loads them itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "encoder"}
+
+    def settings(self) -> dict[str, tuple[Any, Any]]:
+        """Return what may stand in the name: setting to (value, usual value)."""
+        given = {name: (getattr(self, name), getattr(type(self), name)) for name in self.NAMED}
+        return {"revision": (self.files.revision, None), **given}
+
+    def shown(self) -> str:
+        """Return the name in tables."""
+        return shown_name(self.KIND, self.settings(), self.files.label)
+
+    @property
+    def typed(self) -> str:
+        """What the user typed, for messages."""
+        return self.model
+
+    def known(self) -> dict[str, Any]:
+        """Return what files and settings say that changes a score, whatever the kind."""
+        return {
+            "model": self.files.bare,
+            "kind": self.KIND,
+            "identity": self.files.identity,
+            "max_length": self.max_length,
+            "dtype": self.dtype,
+            "backend": self.backend,
+            "versions": versions(self.backend),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the result wants to know of the model."""
+        return {
+            "kind": self.KIND,
+            "source": "folder" if self.files.local else self.model,
+            "revision": self.files.identity,
+            "dtype": self.dtype,
+            "backend": self.backend,
+            "batch_size": self.batch_size,
+            "trust_remote_code": self.trust_remote_code,
+            **(self.loaded() if "encoder" in self.__dict__ else {}),
+        }
+
+    def loaded(self) -> dict[str, Any]:
+        """Return what the loaded model says of itself."""
+        count = sum(parameter.numel() for parameter in self.encoder.parameters())
+        return {
+            "max_length": self.encoder.max_seq_length,
+            "device": str(self.encoder.device),
+            **({"parameters": count} if count else {}),  # other backends than torch do not tell
+        }
+
+    @cached_property
+    def encoder(self) -> Any:
+        """The loaded model."""
+        from transformers.utils import logging as transformers_logging
+
+        check_device(self.typed, self.device)
+        self.check_kind()
+        load = self.encoder_class()
+        check_backend(self.typed, self.backend)
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            encoder = load(
+                self.model,
+                revision=self.files.commit,
+                device=self.device,
+                backend=self.backend,
+                trust_remote_code=self.trust_remote_code,
+                model_kwargs={} if self.dtype == "float32" else {"dtype": self.dtype},
+            )
+        except Exception as error:
+            raise ModelError(f"the model '{self.typed}' cannot be loaded: {first_line(error)}") from error
+        if self.max_length is not None:
+            self.limit(encoder, self.max_length)
+        return encoder.eval()
+
+    def encoder_class(self) -> Any:
+        """Return the class of sentence-transformers that loads the model."""
+        raise NotImplementedError
+
+    def check_kind(self) -> None:
+        """Refuse a model of another kind, which sentence-transformers would complete with random weights.
+
+        :raises ModelError: naming the model.
+        """
+
+    def limit(self, encoder: Any, length: int) -> None:
+        """Set the most tokens of a text."""
+        encoder.max_seq_length = length
+
+    def asked(self, method: str, items: Sequence[Any], verb: str, **options: Any) -> Any:
+        """Call a method of the loaded model.
+
+        :param method: its name.
+        :param items: what it is given.
+        :param verb: what it does, for messages.
+        :param options: further arguments.
+        :return: what it returns.
+        :raises ModelError: if it fails.
+        """
+        ask = getattr(self.encoder, method)
+        try:
+            return ask(list(items), batch_size=self.batch_size, show_progress_bar=False, **options)
+        except (RuntimeError, IndexError, ValueError) as error:  # out of memory, longer than the model's positions
+            raise ModelError(
+                f"{self.name}: cannot {verb}: {first_line(error)}; a smaller --batch-size or --max-length may help"
+            ) from error
+
+
+@dataclass(eq=False, kw_only=True)
+class PromptedModel(TransformerModel):
+    """A model with a prompt for queries and one for documents.
+
+    :param query_prompt: put before queries, instead of what the model's files or its family say; an empty one is none.
+    :param document_prompt: put before documents; likewise.
+    """
+
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+
+    NAMED: ClassVar[tuple[str, ...]] = (*TransformerModel.NAMED, "query_prompt", "document_prompt")
+
+    def found(self, role: Role) -> Prompt:
+        """Return the prompt of a role and its source, as settings and files have them.
+
+        :param role: `query` or `document`.
+        :return: the prompt.
+        """
+        given: str | None = getattr(self, f"{role}_prompt")
+        if given is not None:
+            return Prompt(given, prompts.GIVEN)
+        return prompts.find(self.model, self.files.config, role)
+
+    def prompt(self, role: Role) -> str:
+        """Return the text put before queries or documents.
+
+        :param role: `query` or `document`.
+        :return: the prompt, empty if there is none.
+        """
+        found = self.found(role)
+        if found.source == prompts.NONE and "encoder" in self.__dict__:  # other formats' settings become prompts on loading
+            return prompts.own(self.encoder.prompts, None, role)
+        return found.text
+
+    def sent(self, role: Role) -> str | None:
+        """Return the prompt that sentence-transformers is told; None leaves it to what it made of the model's files."""
+        found = self.found(role)
+        return None if found.source == prompts.NONE else found.text
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a reader of the result wants to know of the model, prompts and their sources included."""
+        roles: tuple[Role, Role] = ("query", "document")
+        return {
+            **super().describe(),
+            "prompts": {role: self.prompt(role) for role in roles},
+            "prompt_sources": {role: self.found(role).source for role in roles},
+        }
+
+    def loaded(self) -> dict[str, Any]:
+        """Return what the loaded model says of itself."""
+        return {
+            **super().loaded(),
+            "dimension": dimension(self.encoder),
+            "similarity": self.encoder.similarity_fn_name,
+        }
+
+    def vectors(self, texts: Sequence[str], role: Role, **options: Any) -> Any:
+        """Encode texts as sentence-transformers does.
+
+        :param texts: n texts.
+        :param role: chooses method and prompt.
+        :param options: further arguments of the method.
+        :return: what the method returns.
+        :raises ModelError: if the model fails.
+        """
+        return self.asked(f"encode_{role}", texts, "encode", prompt=self.sent(role), **options)
+
+
+def versions(backend: str = "torch") -> dict[str, str]:
+    """Return the versions of what turns texts into vectors, to the second number.
+
+    :param backend: torch, onnx or openvino.
+    :return: package to version.
+    """
+    found = {}
+    for package in ("sentence-transformers", "transformers", *PACKAGES[backend]):
+        try:
+            found[package] = ".".join(version(package).split(".")[:2])
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
