@@ -17,7 +17,7 @@ gate: .venv/dev  ## our own models against their baselines, as a user's CI would
 	$(BIN)/python -m pytest tests/examples --mimo-baseline leaderboards/baselines
 
 test: .venv/dev  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile  # a file's tests share what they prepare
 
 check: lint type
 

@@ -87,7 +87,7 @@ def where(collection: str, languages: str | None) -> None:
 @click.argument("collection")
 @languages_option
 def remove(collection: str, languages: str | None) -> None:
-    """Remove the downloaded files of COLLECTION; what other collections share stays, and so do vectors."""
+    """Remove the downloaded files of COLLECTION, but not what others share; `cache gc` removes converted texts and vectors."""
     from mimo_eval.collections import downloads
 
     freed = downloads.remove(_remote(collection, languages))

@@ -65,7 +65,7 @@ class Belebele:
         langs = chosen(NAME, wanted, VARIANTS)
         counts = dict.fromkeys(langs, 488), dict.fromkeys(langs, 900)
         return Remote(
-            (_repo(langs),), Published("the data set's README; size estimated", *counts, len(langs) * KILOBYTES * 1000)
+            (_repo(langs),), Published("the data set's README, size estimated", *counts, len(langs) * KILOBYTES * 1000)
         )
 
     def files(self) -> list[Path]:
@@ -89,8 +89,8 @@ class Belebele:
                 yield Text(f"{lang}:{group}", passage, lang, group, where=where)
 
     def queries(self, problems: Problems) -> Iterator[Text]:
-        """Yield the questions."""
-        for lang, _, values, where in self._rows(problems):
+        """Yield the questions; what is wrong with a row was noted with the passages."""
+        for lang, _, values, where in self._rows(Problems()):
             yield Text(f"{lang}:{_question(values)}", values[3], lang, _question(values), where=where)
 
     def judgements(self, problems: Problems) -> Iterator[Judgement]:

@@ -285,6 +285,8 @@ def provide(name: str, remote: Remote) -> Path:
         return fetch(parts)
     for part in parts:
         _refuse_changed(part)
+        if part.record.here != Record.read(part.record.folder).here:  # hashed just now, as after a copy: once is enough
+            part.record.write(part.repo)
     return root()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -94,20 +94,21 @@ class HubRetrieval:
 
     @classmethod
     def remote(cls, wanted: tuple[str, ...] | None = None, **options: Any) -> Remote:
-        """Say what is downloaded; the repository's README is fetched first, because it says which files there are."""
+        """Say what is downloaded; the repository's README, if it has one, is fetched first: it says which files there are."""
         from mimo_eval.collections import downloads
 
         repo = _repo(str(options.get("repo", "")), str(options.get("revision", "main")), str(options.get("licence", "")))
-        parts = downloads.known(Remote((repo,)))
-        if parts is None or parts[0].missing:
-            parts = downloads.plan(Remote((repo,)))
+        bare = Remote((replace(repo, files=()),))
+        record = (downloads.known(bare) or downloads.plan(bare))[0].record
+        repo = replace(repo, files=tuple(name for name in repo.files if name in record.listed))
+        parts = downloads.known(Remote((repo,))) or []
+        if any(part.missing for part in parts):
             downloads.fetch(parts)
-        record = parts[0].record
         readme = [record.folder / README]
         found = _subsets(readme, sorted(record.listed), options.get("split"))
         picked = _pick(found, options.get("subset"), wanted, repo)
         patterns = dict.fromkeys(pattern for sub in picked for pattern in sub.patterns)
-        return Remote((Repo(repo.name, repo.revision, (README, *patterns), repo.licence or _licence(readme), repo.gated),))
+        return Remote((replace(repo, files=(*repo.files, *patterns), licence=repo.licence or _licence(readme)),))
 
     def files(self) -> list[Path]:
         """Return the files of every part."""
@@ -186,7 +187,9 @@ def _subsets(readme: list[Path], names: list[str], split: str | None) -> list[Su
 
 
 def _licence(readme: list[Path]) -> str:
-    return str(_front_matter(readme).get("license") or "not stated")
+    said = _front_matter(readme).get("license")
+    names = [name for name in (said if isinstance(said, list) else [said]) if isinstance(name, str)]
+    return ", ".join(names) or "not stated"
 
 
 def _part(config: str) -> str:
@@ -214,7 +217,7 @@ def _configs(readme: list[Path]) -> dict[str, dict[str, tuple[str, ...]]]:
     """Return configuration to split to patterns, as the README says."""
     try:
         entries = _front_matter(readme).get("configs") or []
-        return {str(entry["config_name"]): _by_split(entry.get("data_files")) for entry in entries}
+        return {_scalar(entry["config_name"]): _by_split(entry.get("data_files")) for entry in entries}
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{readme[0]}: its configurations cannot be read ({type(error).__name__}: {error})") from error
 
@@ -227,8 +230,15 @@ def _by_split(files: Any) -> dict[str, tuple[str, ...]]:
     found = {}
     for item in files or []:
         path = item["path"]
-        found[str(item.get("split", ""))] = (path,) if isinstance(path, str) else tuple(map(str, path))
+        found[_scalar(item.get("split", ""))] = (path,) if isinstance(path, str) else tuple(map(_scalar, path))
     return found
+
+
+def _scalar(value: Any) -> str:
+    """Return a value as text; never that of a list, which aliases in YAML can make to expand without bound."""
+    if isinstance(value, (list, dict)):
+        raise TypeError("a list where a name is expected")
+    return str(value)
 
 
 def _split(splits: dict[str, tuple[str, ...]], names: list[str], wanted: str | None) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ class Miracl:
         return Remote(
             _repos(langs, split),
             Published(
-                "mteb's descriptive statistics; sizes from ir_datasets",
+                "mteb's descriptive statistics, sizes from ir_datasets",
                 {lang: COUNTS[lang][0] for lang in langs},
                 {lang: COUNTS[lang][1] for lang in langs} if split == "dev" else {},
                 sum(COUNTS[lang][2] for lang in langs) * 10**6,

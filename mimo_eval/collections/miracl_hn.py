@@ -67,6 +67,6 @@ class MiraclHardNegatives(HubRetrieval):
         paths = tuple(f"{lang}-{part}/*" for lang in langs for part in PARTS)
         documents, queries = ({lang: COUNTS[lang][side] for lang in langs} for side in (0, 1))
         counts = Published(
-            "mteb's descriptive statistics; size estimated", documents, queries, sum(documents.values()) * BYTES_PER_PASSAGE
+            "mteb's descriptive statistics, size estimated", documents, queries, sum(documents.values()) * BYTES_PER_PASSAGE
         )
         return Remote((Repo(REPO, REVISION, (README, *paths), LICENCE),), counts)

@@ -56,8 +56,8 @@ class MultiEuP:
 
     def _rows(self, problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:
         for record, where in read_records(self.path, (), problems):
-            if "LANGUAGE" not in record or "TEXT" not in record or "qid_EN" not in record:
-                problems.add("missing field", where, "LANGUAGE, TEXT or qid_EN")
+            if absent := [name for name in ("did", "LANGUAGE", "TEXT", "qid_EN") if name not in record]:
+                problems.add("missing field", where, ", ".join(absent))
                 return
             try:
                 lang = normalise(record["LANGUAGE"])

@@ -58,7 +58,7 @@ def overview(name: str, data: Path | None = None, languages: tuple[str, ...] | N
     :param languages: languages to read; None for all.
     :return: what is known of it; counted in the files if they are here and not too large, else as published.
     :raises ConfigError: for an unknown name or option.
-    :raises DataError: for a language that it does not have.
+    :raises DataError: for a language that it does not have, or if what lies in `data` cannot be read.
     """
     remote = None if name.startswith("hf(") and hub.offline() else remote_of(name, languages)
     if data is None and remote is not None and remote.repos and not local_folder(name.partition("(")[0]):
@@ -68,6 +68,8 @@ def overview(name: str, data: Path | None = None, languages: tuple[str, ...] | N
     try:
         found = _counted(name, data, languages)
     except DataError:
+        if data is not None:  # what the user named is wrong, and must not look as if nothing had been named
+            raise
         return _published(name, "--data", remote)
     place = "here" if data is not None or remote is not None or Path(name).is_dir() else "in the package"
     if found is None:

@@ -103,13 +103,14 @@ def _read_jsonl(path: Path, problems: Problems) -> Iterator[tuple[dict[str, Any]
 def _read_csv(path: Path, delimiter: str, problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:
     """Read a table whose quoted fields may span lines; a TSV's quotes are text."""
     quoted: dict[str, Any] = {"quoting": csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE}
-    before = csv.field_size_limit(MAX_LINE)
+    before, number = csv.field_size_limit(MAX_LINE), 0
     try:
         with open_binary(path) as stream:
             rows = csv.reader(_decoded(stream), delimiter=delimiter, strict=True, **quoted)
             header = next(rows, [])
             for row in rows:
-                where = f"{path}:{rows.line_num}"
+                number = rows.line_num
+                where = f"{path}:{number}"
                 if not row:
                     continue
                 if len(row) != len(header):
@@ -117,9 +118,9 @@ def _read_csv(path: Path, delimiter: str, problems: Problems) -> Iterator[tuple[
                     continue
                 yield dict(zip(header, row, strict=True)), where
     except UnicodeDecodeError as error:
-        problems.add("broken UTF-8", str(path), str(error))
+        problems.add("broken UTF-8", f"{path}: after line {number:,}", str(error))
     except csv.Error as error:
-        problems.add("unreadable file", f"{path}: not readable as a table ({error})")
+        problems.add("unreadable file", f"{path}: not readable as a table after line {number:,} ({error})")
     except DataError as error:
         problems.add("unreadable file", str(error))
     finally:

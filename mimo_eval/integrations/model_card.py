@@ -38,14 +38,21 @@ def section(results: list[Result]) -> Section:
     :param results: of one model.
     :return: metadata and text.
     :raises ConfigError: if they are of several models.
+    :raises DataError: if they hold no score.
     """
+    rows = _rows(results)
+    return Section([_entry(*row) for row in rows], _markdown(rows))
+
+
+def _rows(results: list[Result]) -> list[tuple[Result, SettingScores]]:
+    """Return the mixes of one model's results that have scores."""
     names = dict.fromkeys(result.model["name"] for result in results)
     if len(names) > 1:
         raise ConfigError(f"a model card is of one model; these results are of {', '.join(names)}")
     rows = [(result, setting) for result in results for setting in result.settings if setting.scores]
     if not rows:
         raise DataError("the results hold no score")
-    return Section([_entry(*row) for row in rows], _markdown(rows))
+    return rows
 
 
 def _entry(result: Result, setting: SettingScores) -> dict[str, Any]:
@@ -198,28 +205,28 @@ def eval_results(results: list[Result], dataset: str) -> str:
     :param results: of one model.
     :param dataset: id of the data set on the hub that declares the benchmark; its tasks are named `COLLECTION:MIX`.
     :return: YAML, one entry per mix, the value of its main measure.
-    :raises ConfigError: if `dataset` is no hub id.
+    :raises ConfigError: if `dataset` is no hub id, or the results are of several models.
+    :raises DataError: if they hold no score.
     """
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", dataset):
         raise ConfigError(f"'{dataset}' is not the id of a data set on the hub, such as org/name")
     entries = []
-    for result in results:
-        for setting in result.settings:
-            value = setting.scores.get(setting.main)
-            if value is None:
-                continue
-            collection = next(c for c in result.collections if c["name"] == setting.collection)
-            entries.append(
-                {
-                    "dataset": {
-                        "id": dataset,
-                        "task_id": f"{setting.collection}:{setting.mix}",
-                        "revision": revision(collection["revision"], setting.mix),
-                    },
-                    "value": value,
-                    "date": result.created[:10],
-                    "notes": f"{setting.main}, {setting.setting}; mimo-eval, key {result.key[:12]}",
-                    "source": dict(SOURCE),
-                }
-            )
+    for result, setting in _rows(results):
+        value = setting.scores.get(setting.main)
+        if value is None:
+            continue
+        collection = next(c for c in result.collections if c["name"] == setting.collection)
+        entries.append(
+            {
+                "dataset": {
+                    "id": dataset,
+                    "task_id": f"{setting.collection}:{setting.mix}",
+                    "revision": revision(collection["revision"], setting.mix),
+                },
+                "value": value,
+                "date": result.created[:10],
+                "notes": f"{setting.main}, {setting.setting}; mimo-eval, key {result.key[:12]}",
+                "source": dict(SOURCE),
+            }
+        )
     return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=MAX_LINE)

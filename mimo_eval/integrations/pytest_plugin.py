@@ -33,17 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and a place for what was found."""
+    """Register the marker, and refuse options that do not fit together."""
     config.addinivalue_line("markers", f"retrieval({', '.join(sorted(OPTIONS))}): defaults of the `retrieval` fixture")
     if config.getoption("--mimo-update-baseline"):
         if config.getoption("--mimo-baseline") is None:
             raise pytest.UsageError("--mimo-update-baseline needs --mimo-baseline DIR")
         if os.environ.get("CI", "").lower() not in ("", "0", "false"):
             raise pytest.UsageError("a baseline is changed by hand, never in CI ($CI is set)")
-    config.stash[FOUND] = []
 
 
-FOUND = pytest.StashKey[list[str]]()
+FOUND = "mimo-eval"
+"""Name of the test's property that says what was found: reports carry it, also from the workers of pytest-xdist."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Evaluated:
     _baselines: Path | None = field(repr=False)
     _policy: Policy = field(repr=False)
     _update: bool = field(repr=False)
-    _found: list[str] = field(repr=False)
+    _properties: list[tuple[str, object]] = field(repr=False)
 
     def score(self, measure: str, *, setting: str = "mlir", language: str | None = None) -> float:
         """Return a score.
@@ -94,15 +94,16 @@ class Evaluated:
         folder = self._baselines / self.folder.parent.parent.name / self.folder.parent.name
         if self._update:
             write_baseline(self.folder, folder, self._policy)
-            self._found.append(f"{name}: baseline written to {folder}")
+            self._properties.append((FOUND, f"{name}: baseline written to {folder}"))
             return None
         try:
             verdict = check(self.folder, folder, self._policy)
         except MimoEvalError as error:
-            self._found.append(f"{name}: not comparable")
+            self._properties.append((FOUND, f"{name}: not checked"))
             raise pytest.fail.Exception(str(error), pytrace=False) from None
         failed = len(verdict.failures)
-        self._found.append(f"{name}: {f'{failed} failed' if failed else 'passed'} ({len(verdict.tested)} tests)")
+        said = f"{name}: {f'{failed} failed' if failed else 'passed'} ({len(verdict.tested)} tests)"
+        self._properties.append((FOUND, said))
         if failed:
             pytest.fail("\n".join([f"{name} got worse:", *verdict.failures]), pytrace=False)
         return verdict
@@ -141,14 +142,15 @@ def retrieval(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         baselines = Path(baseline) if baseline else config.getoption("--mimo-baseline")
         update = bool(config.getoption("--mimo-update-baseline"))
         assert outcome.folder is not None  # for an output is given
-        return Evaluated(outcome.result, outcome.folder, baselines, rules, update, config.stash[FOUND])
+        return Evaluated(outcome.result, outcome.folder, baselines, rules, update, request.node.user_properties)
 
     return evaluate
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print what was checked."""
-    if found := config.stash.get(FOUND, []):
+    reports = [report for of in terminalreporter.stats.values() for report in of if getattr(report, "when", None) == "call"]
+    if found := [said for report in reports for name, said in report.user_properties if name == FOUND]:
         terminalreporter.section("retrieval")
         for line in found:
             terminalreporter.line(line)

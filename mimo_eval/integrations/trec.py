@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from mimo_eval.collections import SOURCES, load
-from mimo_eval.errors import DataError
+from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.files import read_lines
 from mimo_eval.integrations.run_scores import Languages, ScoredRun, read_qrels, score_frames
 from mimo_eval.languages import normalise
@@ -61,7 +61,10 @@ def find_languages(
     :param data: where the files of a collection are.
     :return: the languages; None if there are none to be had.
     :raises DataError: if the table has a wrong line, or an id does not read `{lang}:{id}`.
+    :raises ConfigError: if a table for queries is given, and none for documents.
     """
+    if queries is not None and not (given and Path(given).is_file()):
+        raise ConfigError("--query-languages goes with --languages FILE, the table of the documents")
     if given == NONE:
         return None
     if given in (None, IDS):

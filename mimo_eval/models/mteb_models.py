@@ -27,6 +27,8 @@ from mimo_eval.protocols import Hits, Role
 GENERIC = "MimoEvalRetrieval"
 """Name of the task whose prompts a model is asked for."""
 SPLIT, SUBSET = "test", "default"
+UNKNOWN = "und"
+"""Language of texts of which a task does not say it."""
 SIMILARITIES = {"cosine": "cosine", "dot": "dot"}
 """Similarities of MTEB's that vectors are compared by here; models with another one search by themselves."""
 
@@ -334,9 +336,10 @@ class PinnedRetriever(MtebRetriever):
 
 
 def in_languages(metadata: Any, langs: Sequence[str]) -> Any:
-    """Return a task's metadata for one subset in some languages."""
-    codes = sorted({mteb_code(lang) for lang in set(langs)})
-    return metadata.model_copy(update={"eval_langs": codes})
+    """Return a task's metadata for one subset in some languages; in all of the task's where none is known."""
+    codes = {mteb_code(lang) for lang in set(langs) - {UNKNOWN}}
+    codes = codes or {code for known in metadata.hf_subsets_to_langscripts.values() for code in known}
+    return metadata.model_copy(update={"eval_langs": sorted(codes)})
 
 
 def batches(texts: Sequence[str], role: Role, batch_size: int) -> Any:

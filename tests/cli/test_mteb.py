@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -30,7 +31,7 @@ def numbers(tmp_path, folders, monkeypatch):
     from mimo_eval.integrations.mteb.definitions import XQUAD, Definition
 
     data = folders(tmp_path / "numbers", TEXTS, TEXTS, QRELS)
-    origin = replace(XQUAD, collection=str(data), languages=("de", "en"))
+    origin = replace(XQUAD, twin="", collection=str(data), languages=("de", "en"))
     made = {"NumbersMixedRetrieval": tasks.task_class(Definition("NumbersMixedRetrieval", origin, "parallel"))}
     monkeypatch.setattr(tasks, "task_classes", lambda: made)
     monkeypatch.setattr(registry, "SUITE", ("NumbersMixedRetrieval",))
@@ -71,6 +72,51 @@ def test_changed_data_are_never_answered_with_the_old_result(numbers, tmp_path, 
     second = read_task_results(tmp_path / "m")
     assert [row.main_score for row in first] != [row.main_score for row in second]
     assert first[0].dataset_revision != second[0].dataset_revision
+
+
+def test_a_damaged_result_is_named_and_made_again_if_asked(numbers, tmp_path):
+    arguments = ("run", "bm25", "-t", "NumbersMixedRetrieval", "-o", str(tmp_path / "m"))
+    assert invoke(*arguments).exit_code == 0
+    (path,) = (tmp_path / "m").rglob("NumbersMixedRetrieval.json")
+    before = [row.main_score for row in read_task_results(path)]
+    path.write_text("{")
+    assert re.search("NumbersMixedRetrieval.json:1: not JSON", str(invoke(*arguments).exception))
+    assert invoke(*arguments, "--again").exit_code == 0
+    assert [row.main_score for row in read_task_results(path)] == before
+
+
+def test_a_task_of_another_kind_is_refused_before_any_is_evaluated(numbers, tmp_path):
+    done = invoke("run", "bm25", "-t", "NumbersMixedRetrieval", "-t", "STS12", "-o", str(tmp_path / "m"))
+    assert re.search("^STS12: not a retrieval task", str(done.exception)) and not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "inside"),
+    [({"revision": None}, "no_revision_available"), ({"experiment_kwargs": {"width": 8}}, "1/experiments/width_8")],
+)
+def test_a_model_of_mteb_s_has_its_results_where_mteb_puts_them(numbers, tmp_path, changes, inside):
+    """One without a revision, one with settings of its own."""
+    from mteb.models.model_meta import ModelMeta, ScoringFunction
+
+    from mimo_eval.integrations.mteb.running import evaluate as by_mteb
+    from mimo_eval.models.mteb_models import adapt
+
+    class Lengths:
+        def __init__(self):
+            usual = {"name": "org/lengths", "revision": "1", "similarity_fn_name": ScoringFunction.COSINE}
+            self.mteb_model_meta = ModelMeta.create_empty(overwrites={**usual, **changes})
+
+        def encode(self, inputs, **kwargs):
+            return np.array([[1.0, len(text)] for batch in inputs for text in batch["text"]])
+
+        def similarity(self, a, b):
+            return a @ b.T
+
+        similarity_pairwise = similarity
+
+    rows = by_mteb(adapt(Lengths()), ["NumbersMixedRetrieval"], output=tmp_path / "m")
+    assert {row.model for row in rows} == {"org/lengths"} and len(rows) == 2
+    assert (tmp_path / "m" / "results" / "org__lengths" / inside / "NumbersMixedRetrieval.json").is_file()
 
 
 def test_results_are_exported(tmp_path, folders):

@@ -197,6 +197,18 @@ def test_a_torn_file_is_fetched_again_and_a_changed_one_never_overwritten(hub: H
     assert downloads.state(remote()) == "here"
 
 
+def test_files_that_were_copied_are_hashed_once(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fetched()
+    for path in ("docs/a.bin", "topics.tsv"):
+        os.utime(folder / path, ns=(1, 1))
+    hashed: list[Path] = []
+    matches = downloads.hub.matches
+    monkeypatch.setattr(downloads.hub, "matches", lambda path, entry: hashed.append(path) or matches(path, entry))
+    for _ in range(2):
+        downloads.provide("data", remote())
+    assert sorted(path.name for path in hashed) == ["a.bin", "topics.tsv"]
+
+
 def test_a_damaged_record_is_made_again_and_the_files_stay(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
     folder = fetched()
     folder.with_name(f"{folder.name}.json").write_text("{")

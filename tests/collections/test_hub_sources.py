@@ -102,3 +102,16 @@ def test_hf_at_a_revision_that_is_not_there(hub: Hub) -> None:
     official.mteb(hub.root / "datasets" / "org" / "set")
     with pytest.raises(DataError, match="org/set has no revision v2"):
         load("hf(org/set, revision=v2)")
+
+
+def test_hf_without_a_readme_goes_by_the_files_names(hub: Hub) -> None:
+    official.mteb(hub.root / "datasets" / "org" / "set", readme=False)
+    collection = load("hf(org/set, split=dev)", languages=("de",))
+    assert collection.languages == ("de",) and collection.info.licence == "not stated"
+    assert len(hub.asked("/cdn/")) == 3
+
+
+def test_files_of_the_user_s_that_cannot_be_read_are_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"neither xquad.\{lang\}.json, nor LAReQA's"):
+        overview("xquad-r", tmp_path)
+    assert overview("xquad-r").state == "--data"

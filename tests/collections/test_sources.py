@@ -253,6 +253,11 @@ def test_hf_refuses_a_folder_in_another_layout(tmp_path: Path) -> None:
     official.text(tmp_path / "README.md", "---\nconfigs: [1]\n---\n")
     with pytest.raises(DataError, match=r"README.md: its configurations cannot be read"):
         load("hf(org/set)", data=tmp_path)
+    bomb = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 20))  # 10^19 words once written out
+    for entry in ("{config_name: *a19}", "{config_name: corpus, data_files: [{split: test, path: *a19}]}"):
+        official.text(tmp_path / "README.md", f"---\na0: &a0 [x]\n{bomb}license: *a19\nconfigs:\n- {entry}\n---\n")
+        with pytest.raises(DataError, match="a list where a name is expected"):
+            load("hf(org/set)", data=tmp_path)
 
 
 def test_miracl_hn_is_that_data_set(tmp_path: Path) -> None:
@@ -357,3 +362,34 @@ def test_a_csv_with_another_number_of_fields_is_named(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8") + "d9,short\n", "utf-8")
     with pytest.raises(DataError, match=r"MEP.csv:\d: 2 fields, expected 11 as in the header"):
         load("multieup", data=tmp_path)
+
+
+def test_a_table_of_multieup_without_a_column_is_named(tmp_path: Path) -> None:
+    path = next(official.multieup(tmp_path).rglob("*.csv"))
+    path.write_text(path.read_text("utf-8").replace("did,", "number,", 1), "utf-8")
+    with pytest.raises(DataError, match=r"(?s)missing field: .*MEP.csv:\d: did"):
+        load("multieup", data=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b.replace(b"Panie", b"x" * 9 * 2**20), r"as a table after line 5 \(field larger than field limit"),
+        (lambda b: b.replace(b"Panie", b'"a"b'), r"as a table after line 5 \(',' expected after"),
+        (lambda b: b.replace(b"Panie", b"Pan\xff" + b"x" * 20_000), r"broken UTF-8: 1 .*MEP.csv: after line \d"),
+        (lambda b: b.replace(b"Panie", b"Pa\0nie"), r"NUL byte: 1 .*MEP.csv:6: 'pl:d4'"),
+    ],
+)
+def test_a_damaged_csv_is_named_with_the_line_before(tmp_path: Path, change: Callable[[bytes], bytes], message: str) -> None:
+    spoil("*.csv", change)(official.multieup(tmp_path))
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        load("multieup", data=tmp_path)
+
+
+def test_a_row_with_text_and_question_is_counted_once_if_it_is_wrong(tmp_path: Path) -> None:
+    official.belebele(tmp_path)
+    spoil("deu_Latn.jsonl", lambda b: b.replace(b'"link": "https://x.org/a", ', b"", 1))(tmp_path)
+    official.parquet(next(official.mlqa(tmp_path).rglob("MLQA.de.de/*")), [{"id": "q1", "context": "Eins."}])
+    official.parquet(next(official.xquad(tmp_path).rglob("xquad.zh/*")), [{"id": "q1", "context": "一。"}])
+    for name in ("belebele", "mlqa", "xquad"):
+        assert validate(name, data=tmp_path).counts["missing field"] == 1, name

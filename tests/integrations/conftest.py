@@ -30,7 +30,7 @@ def definition(trees: Path) -> Any:
     """The definition of a task on that collection."""
     from mimo_eval.integrations.mteb.definitions import XQUAD, Definition
 
-    return Definition("TreesMixedRetrieval", replace(XQUAD, collection=str(trees), languages=LANGUAGES), "parallel")
+    return Definition("TreesMixedRetrieval", replace(XQUAD, twin="", collection=str(trees), languages=LANGUAGES), "parallel")
 
 
 @pytest.fixture

@@ -166,3 +166,11 @@ def test_eval_results_are_what_mteb_writes(result):
     assert checked[0].dataset.task_id == "trees:parallel"
     with pytest.raises(ConfigError, match="not the id of a data set"):
         eval_results([result], "data")
+
+
+def test_a_file_of_eval_results_is_of_one_model_and_not_empty(result):
+    other = result.model_copy(update={"model": {**result.model, "name": "other"}})
+    with pytest.raises(ConfigError, match=r"of one model; these results are of hashing.*, other"):
+        eval_results([result, other], "org/data")
+    with pytest.raises(DataError, match="no score"):
+        eval_results([result.model_copy(update={"settings": []})], "org/data")

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from datasets import Dataset
 
 from mimo_eval.benchmark import Benchmark, Task, load_benchmark, names
 from mimo_eval.collections import SOURCES, load
@@ -72,7 +73,9 @@ def test_languages_are_those_of_the_benchmarks():
         if one.origin.benchmark not in known:
             continue
         tasks = [
-            t for t in load_benchmark(one.origin.benchmark).tasks if t.collection in (one.origin.collection, *one.origin.same)
+            t
+            for t in load_benchmark(one.origin.benchmark).tasks
+            if t.collection in (one.origin.collection, one.origin.twin, *one.origin.same)
         ]
         assert tasks, one.name
         for task in tasks:
@@ -90,7 +93,7 @@ def test_collections_and_their_options_exist():
 
 def test_the_suite_is_that_of_the_benchmark():
     """What MIMO's suite evaluates in mixed corpora, under the same mixes."""
-    defined = {n: d for d in DEFINITIONS for n in (d.origin.collection, *d.origin.same) if d.name in SUITE}
+    defined = {n: d for d in DEFINITIONS for n in d.sources if d.name in SUITE}
     mixed = [t for t in load_benchmark("mimo").tasks if t.mixes != ("monolingual",)]
     assert [defined[t.collection].name for t in mixed] == list(SUITE)
     assert all(t.mixes == (defined[t.collection].mix,) for t in mixed)
@@ -130,15 +133,36 @@ def test_partition_and_away_hold_one_version_of_each_document(definition):
 
 def test_a_task_without_its_data_says_where_they_are_looked_for():
     with pytest.raises(DataError, match="xquad-r"):
+        get_task("XQuADPartitionRetrieval").load_data()
+    with pytest.raises(DataError, match="HF_HUB_OFFLINE is set and google/xquad is not here"):
         get_task("XQuADMixedRetrieval").load_data()
 
 
 def test_data_may_be_the_collection_s_folder_or_hold_it(tmp_path):
     inside = tmp_path / "xquad-r"
     inside.mkdir()
-    assert get_task("XQuADMixedRetrieval", tmp_path)._folder() == inside
-    assert get_task("XQuADMixedRetrieval", inside)._folder() == inside
-    assert get_task("XQuADMixedRetrieval")._folder() is None
+    assert get_task("XQuADMixedRetrieval", tmp_path)._place() == ("xquad-r", inside)
+    assert get_task("XQuADMixedRetrieval", inside)._place() == ("xquad-r", inside)
+
+
+def test_a_corpus_without_files_is_that_of_its_twin_on_the_hub_unless_drawn_by_ids(tmp_path, monkeypatch):
+    """XQuAD-R's JSON files are not on the hub; the same paragraphs are, under other ids."""
+    assert get_task("XQuADMixedRetrieval")._place() == ("xquad", None)
+    assert get_task("XQuADPartitionRetrieval")._place() == ("xquad-r", None)
+    for lang in XQUAD.languages:
+        rows = [{"id": f"q{n}", "context": f"{lang} {n}", "question": f"{n}?"} for n in range(2)]
+        path = tmp_path / "xquad" / f"xquad.{lang}" / "validation-00000-of-00001.parquet"
+        path.parent.mkdir(parents=True)
+        Dataset.from_list(rows).to_parquet(path)
+    task = get_task("XQuADMixedRetrieval", tmp_path)
+    assert task._place() == ("xquad", tmp_path / "xquad")
+    task.load_data()
+    assert sorted(task.dataset) == sorted(XQUAD.languages) and len(task.dataset["de"]["test"]["corpus"]) == 16
+    (tmp_path / "xquad-r").mkdir()
+    monkeypatch.setenv("MIMO_EVAL_DATA", str(tmp_path))
+    assert get_task("XQuADMixedRetrieval")._place() == ("xquad-r", None)
+    assert find("xquad", "parallel", XQUAD.languages).name == "XQuADMixedRetrieval"
+    assert find("xquad", "partition", XQUAD.languages) is None  # another draw than XQuADPartitionRetrieval's
 
 
 # ---------------------------------------------------------------- the same numbers
@@ -227,7 +251,7 @@ def test_mteb_finds_the_tasks_after_registration_and_twice_is_once(registries):
 def test_registering_again_can_name_the_data(registries, tmp_path):
     register()
     register(tmp_path)
-    assert mteb.get_task("XQuADMixedRetrieval")._folder() == tmp_path
+    assert mteb.get_task("XQuADMixedRetrieval")._place() == ("xquad-r", tmp_path)
 
 
 def test_moved_internals_are_an_error_that_says_the_way_around(registries, monkeypatch):

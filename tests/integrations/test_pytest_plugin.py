@@ -37,9 +37,10 @@ def test_a_baseline_is_written_kept_and_broken(project):
     written = run(project, "--mimo-baseline", "base", "--mimo-update-baseline")
     assert outcomes(written) == {"passed": 2}
     written.stdout.fnmatch_lines(["*= retrieval =*", "my-model on mini: baseline written to base/mini/my-model"])
-    kept = run(project, "--mimo-baseline", "base")
+    kept = run(project, "--mimo-baseline", "base", "--junitxml", "junit.xml")
     assert outcomes(kept) == {"passed": 2}
     kept.stdout.fnmatch_lines(["my-model on mini: passed (8 tests)"])
+    assert 'name="mimo-eval" value="my-model on mini: passed (8 tests)"' in (project.path / "junit.xml").read_text("utf-8")
     worse = (
         EXAMPLE.read_text("utf-8").replace("% 256", "% 3").replace(VERSION, VERSION.replace("1", "2")).replace("> 0.15", "> 0")
     )

@@ -218,6 +218,9 @@ def test_mistakes_in_the_call(files, tmp_path):
         score(files(), "nDGC@10")
     with pytest.raises(DataError, match="no such file, folder or collection"):
         score(files(), languages="absent.tsv")
+    for languages in (None, "ids", "none"):
+        with pytest.raises(ConfigError, match="--query-languages goes with --languages FILE"):
+            score(files(), languages=languages, query_languages=files(queries=QUERIES)["queries"])
 
 
 def test_qrels_of_beir_are_read(files):

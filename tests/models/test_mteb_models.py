@@ -19,7 +19,7 @@ mteb = pytest.importorskip("mteb")
 from mteb.models.abs_encoder import AbsEncoder  # noqa: E402
 from mteb.models.model_meta import ModelMeta, ScoringFunction  # noqa: E402
 
-from mimo_eval.models.mteb_models import GENERIC, MtebEncoder, MtebRetriever, adapt, task_metadata  # noqa: E402
+from mimo_eval.models.mteb_models import GENERIC, MtebEncoder, MtebRetriever, adapt, in_languages, task_metadata  # noqa: E402
 
 RANDOM, BM25S = "mteb:mteb/baseline-random-encoder", "mteb:mteb/baseline-bm25s"
 DOCUMENTS = {"en": {"a": "one two", "b": "three"}, "de": {"a": "eins zwei", "b": "drei"}}
@@ -102,7 +102,7 @@ def test_scores_equal_those_of_mteb_evaluate(benchmark, name):
     from mimo_eval.integrations.mteb.definitions import XQUAD, Definition
     from mimo_eval.integrations.mteb.tasks import task_class
 
-    origin = replace(XQUAD, collection=benchmark.tasks[0].collection, languages=("en", "de"))
+    origin = replace(XQUAD, twin="", collection=benchmark.tasks[0].collection, languages=("en", "de"))
     task = task_class(Definition("NumbersMixedRetrieval", origin, "parallel"))()
     theirs = mteb.evaluate(mteb.get_model(name[5:]), task, cache=None, show_progress_bar=False, co2_tracker=False)
     mine = run(name, benchmark).result.settings[0].pools[0].scores
@@ -256,3 +256,9 @@ def test_a_model_that_fails_is_named():
 
     with pytest.raises(ModelError, match="mteb:org/toy: encode of mteb failed: RuntimeError: out of memory"):
         adapt(Failing()).encode(["x"], role="query", lang="en")
+
+
+def test_texts_of_an_unknown_language_are_in_those_of_the_task():
+    task = task_metadata(None).model_copy(update={"eval_langs": {"a": ["zho-Hans"], "b": ["deu-Latn", "eng-Latn"]}})
+    assert in_languages(task, ["und"]).eval_langs == ["deu-Latn", "eng-Latn", "zho-Hans"]
+    assert in_languages(task, ["und", "de"]).eval_langs == ["deu-Latn"]

@@ -43,7 +43,9 @@ class Origin:
     within: bool = False
     """Whether only documents in the query's own language are judged."""
     same: tuple[str, ...] = ()
-    """Names of other collections that hold these texts, and of this one in results, where that differs."""
+    """Names of this collection in results, where they differ."""
+    twin: str = ""
+    """A collection with the same texts under other ids, which can be downloaded where this one cannot."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ class Definition:
     def asked(self) -> tuple[str, ...]:
         """Canonical codes of the queries' languages, sorted: the names of the subsets."""
         return tuple(sorted(normalise(code) for code in self.origin.asked or self.origin.languages))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Collections with the task's corpus, best first; not the twin where documents are drawn by their ids."""
+        drawn = Mix.parse(self.mix).kind in ("partition", "away")
+        return (self.origin.collection,) if drawn or not self.origin.twin else (self.origin.collection, self.origin.twin)
 
     @property
     def description(self) -> str:
@@ -195,12 +203,12 @@ LAREQA = {
     "creation": "human-translated",
     "citation": XQUAD_CITATION,
     "parent": "XQuADRetrieval",
+    "twin": "xquad",
 }
 XQUAD = Origin(
     "xquad-r",
     ("ar", "de", "en", "es", "hi", "ru", "vi", "zh"),
     benchmark="mimo",
-    same=("xquad",),
     **LAREQA,  # type: ignore[arg-type]
 )
 XQUAD_R = Origin(
@@ -389,7 +397,5 @@ def find(collection: str, mix: str, languages: tuple[str, ...]) -> Definition | 
     :return: the definition, or None.
     """
     wanted = collection, str(Mix.parse(mix)), tuple(sorted(languages))
-    known = {
-        (name, str(Mix.parse(d.mix)), d.languages): d for d in DEFINITIONS for name in (*d.origin.same, d.origin.collection)
-    }
+    known = {(name, str(Mix.parse(d.mix)), d.languages): d for d in DEFINITIONS for name in (*d.origin.same, *d.sources)}
     return known.get(wanted)

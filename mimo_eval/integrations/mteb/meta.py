@@ -23,7 +23,7 @@ def live_meta(model: Model) -> Any:
     :return: a ModelMeta.
     """
     if hasattr(model, "meta"):
-        return model.meta
+        return model.meta if model.meta.revision else model.meta.model_copy(update={"revision": NO_REVISION})
     name = model_name(model)
     identity: dict[str, Any] = {}
     if hasattr(model, "fingerprint"):
@@ -60,13 +60,13 @@ def model_meta(name: str, described: dict[str, Any], identity: dict[str, Any]) -
 
 
 def model_revision(described: dict[str, Any], identity: dict[str, Any]) -> str:
-    """Return the commit of a model on the hub, else a hash of its fingerprints.
+    """Return the commit of a model on the hub, or the revision that MTEB gives one of its own, else a hash of its fingerprints.
 
     :param described: what it says of itself.
     :param identity: its fingerprints.
     :return: the revision; MTEB's word for none if nothing is known.
     """
     given = str(described.get("revision") or "")
-    if given.startswith("hub:"):
+    if given.startswith("hub:") or (given and "mteb" in described):
         return given.removeprefix("hub:")
     return digest(json.dumps(identity, sort_keys=True, default=str)) if identity else NO_REVISION

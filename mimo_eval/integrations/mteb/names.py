@@ -55,10 +55,11 @@ def task_name(collection: str, mix: str) -> str:
 def repository_name(name: str) -> str:
     """Return a model's name as MTEB wants it, with an organisation; a name without one is this package's.
 
-    :param name: such as `bm25(k1=1.2)` or `intfloat/multilingual-e5-small`.
+    :param name: such as `bm25(k1=1.2)`, `intfloat/multilingual-e5-small`, or that after `mteb:`.
     :return: such as `mimo-eval/bm25_k1_1.2` or the hub id.
     """
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    name = name.removeprefix("mteb:")
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name):
         return name
     return f"mimo-eval/{re.sub(r'[^A-Za-z0-9._-]+', '_', name).strip('._') or 'model'}"
 

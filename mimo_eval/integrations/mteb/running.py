@@ -9,7 +9,6 @@ from typing import Any
 
 from mimo_eval.errors import ConfigError, DataError, MimoEvalError, require
 from mimo_eval.integrations.mteb.definitions import BENCHMARK, SUITE
-from mimo_eval.integrations.mteb.names import folder_name
 from mimo_eval.integrations.mteb.registry import get_task
 from mimo_eval.integrations.mteb.results import TaskRow, read_task_results
 from mimo_eval.models.loading import Model
@@ -48,14 +47,15 @@ def evaluate(
     chosen = [find_task(name, data) for name in dict.fromkeys((*tasks, *_tasks_of(benchmarks)))]
     if not chosen:
         raise ConfigError("no task is given; -t TASK or -b BENCHMARK; `mimo-eval mteb tasks` lists those of mimo-eval")
+    _refuse_others(chosen)
     search = SearchModel(model, progress=progress)
     meta = search.mteb_model_meta
     cache, rows = mteb.ResultCache(output), []
     for task in chosen:
         name = task.metadata.name
-        path = output / "results" / folder_name(meta.name) / meta.revision / f"{name}.json"
+        path = cache.get_task_result_path(name, meta)
         _load(task)
-        stale = path.is_file() and read_task_results(path)[0].dataset_revision != task.metadata.revision
+        stale = not again and path.is_file() and read_task_results(path)[0].dataset_revision != task.metadata.revision
         strategy = "always" if again or stale or not hasattr(model, "fingerprint") else "only-missing"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -65,13 +65,18 @@ def evaluate(
     return rows
 
 
-def _load(task: Any) -> None:
-    """Load the data of a task, before MTEB looks for a result."""
+def _refuse_others(tasks: Sequence[Any]) -> None:
+    """Refuse tasks that are not retrieval, before any is evaluated."""
     from mteb.abstasks.retrieval import AbsTaskRetrieval
 
+    others = [task.metadata.name for task in tasks if not isinstance(task, AbsTaskRetrieval)]
+    if others:
+        raise ConfigError(f"{', '.join(others)}: not a retrieval task; models of mimo-eval rank corpora")
+
+
+def _load(task: Any) -> None:
+    """Load the data of a task, before MTEB looks for a result."""
     name = task.metadata.name
-    if not isinstance(task, AbsTaskRetrieval):
-        raise ConfigError(f"{name}: not a retrieval task; models of mimo-eval rank corpora")
     try:
         task.load_data()
     except MimoEvalError:

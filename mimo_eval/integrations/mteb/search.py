@@ -16,6 +16,7 @@ from mimo_eval.integrations.mteb.meta import live_meta
 from mimo_eval.languages import normalise
 from mimo_eval.mixing import Mix, Pool
 from mimo_eval.models.loading import Model, ModelOptions, load_model
+from mimo_eval.models.mteb_models import UNKNOWN
 from mimo_eval.search import keys
 from mimo_eval.systems import Progress, Work, rankings
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     import datasets
 
 logger = logging.getLogger(__name__)
-UNKNOWN = "und"
-"""Language of texts of which the task does not say it."""
 BATCH = 10_000
 
 
@@ -116,7 +115,7 @@ class SearchModel:
 
 
 def language_of(task_metadata: Any, subset: str) -> str:
-    """Return the language of a subset, if it has one only; `und` otherwise."""
+    """Return the language of a subset, if it has one only; UNKNOWN otherwise."""
     codes = task_metadata.hf_subsets_to_langscripts.get(subset, [])
     return normalise(codes[0]) if len(set(codes)) == 1 else UNKNOWN
 

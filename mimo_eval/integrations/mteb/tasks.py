@@ -10,7 +10,7 @@ import numpy as np
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 
-from mimo_eval.collections import Collection, load
+from mimo_eval.collections import Collection, load, local_folder
 from mimo_eval.errors import DataError
 from mimo_eval.integrations.mteb.definitions import DEFINITIONS, SPLIT, Definition, revision
 from mimo_eval.integrations.mteb.names import subset_name
@@ -48,7 +48,8 @@ class MixedRetrieval(AbsTaskRetrieval):  # type: ignore[misc]  # mteb's classes 
         """
         if self.data_loaded:
             return
-        collection = load(self.definition.origin.collection, data=self._folder(), languages=self.definition.languages)
+        name, folder = self._place()
+        collection = load(name, data=folder, languages=self.definition.languages)
         self._pools = [pool for pool in pools(collection, Mix.parse(self.definition.mix)) if len(pool.queries)]
         if not self._pools:
             raise DataError(f"{self.metadata.name}: no query of {collection.name} has a relevant document")
@@ -64,12 +65,16 @@ class MixedRetrieval(AbsTaskRetrieval):  # type: ignore[misc]  # mteb's classes 
         self.hf_subsets = [subset for subset in self.hf_subsets if subset in self.dataset]
         self.data_loaded = True
 
-    def _folder(self) -> Path | None:
-        """Return where the collection's files are: the folder that was given, or the one in it named like the collection."""
+    def _place(self) -> tuple[str, Path | None]:
+        """Return which collection is loaded, and its folder: the one given, or the one in it named like the collection.
+
+        Where no files are named, it is the last of the sources, which can be downloaded.
+        """
+        sources = self.definition.sources
         if self.data is None:
-            return None
-        inside = self.data / self.definition.origin.collection.split("(")[0]
-        return inside if inside.is_dir() else self.data
+            return next((name for name in sources if local_folder(name.split("(")[0])), sources[-1]), None
+        inside = {name: self.data / name.split("(")[0] for name in sources}
+        return next(((name, folder) for name, folder in inside.items() if folder.is_dir()), (sources[0], self.data))
 
     def task_specific_scores(
         self,
