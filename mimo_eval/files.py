@@ -14,7 +14,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import xxhash
+
 from mimo_eval.errors import CacheError, ConfigError, DataError
+from mimo_eval.locks import USED
 
 MAX_LINE = 8 * 2**20
 """Bytes in one line of a text file; a longer one is not a document but a broken file."""
@@ -240,6 +243,30 @@ def digest(*parts: str | bytes) -> str:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         hasher.update(len(data).to_bytes(8, "little"))
         hasher.update(data)
+    return hasher.hexdigest()
+
+
+def checksums(folder: Path, but: str) -> dict[str, list[Any]]:
+    """Return size and checksum of every file in a folder.
+
+    :param folder: the folder.
+    :param but: a file in it that is left out: the one that holds the checksums.
+    :return: path inside it to [bytes, hash].
+    """
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in (but, USED):
+            found[name] = [path.stat().st_size, file_checksum(path)]
+    return found
+
+
+def file_checksum(path: Path) -> str:
+    """Return a hash of a file's content, against damage and not against malice: XXH3 of 128 bits, 32 hexadecimal characters."""
+    hasher = xxhash.xxh3_128()
+    with path.open("rb") as stream:
+        while block := stream.read(2**20):
+            hasher.update(block)
     return hasher.hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +12,13 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mimo_eval.errors import DataError
-from mimo_eval.files import atomic_write, digest
+from mimo_eval.files import atomic_write, digest, file_checksum
 
 SCHEMA: Literal[1] = 1
 FILE = "result.json"
 QUERIES = "queries.parquet"
+
+logger = logging.getLogger(__name__)
 
 
 class PoolScores(BaseModel):
@@ -109,6 +112,10 @@ class Result(BaseModel):
     """Largest resident size of the process, in bytes."""
     environment: dict[str, Any]
     """Versions, platform, threads, git commit."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """In the file: name of a file beside it to the hash of its content (XXH3, 128 bits)."""
+    checksum: str = ""
+    """In the file: hash of all the rest, by which damage is noticed; without it nothing is compared."""
 
     def frame(self) -> pd.DataFrame:
         """Return the averages as a table: one row per collection and mix, one column per measure."""
@@ -157,39 +164,74 @@ def write_json_result(folder: Path, result: Result) -> Path:
     :param result: the result.
     :return: path of the file.
     """
+    content = result.model_dump(mode="json")
+    content["files"] = {QUERIES: file_checksum(folder / QUERIES)} if (folder / QUERIES).is_file() else {}
+    content["checksum"] = _checksum(content)
     with atomic_write(folder / FILE, "w") as stream:
-        json.dump(result.model_dump(mode="json"), stream, ensure_ascii=False, indent=1, allow_nan=False)
+        json.dump(content, stream, ensure_ascii=False, indent=1, allow_nan=False)
         stream.write("\n")
     return folder / FILE
 
 
-def read_result(path: Path) -> Result:
-    """Read a result.
+def _checksum(content: dict[str, Any]) -> str:
+    """Return a hash of a result's content but for its checksum."""
+    rest = {name: value for name, value in content.items() if name != "checksum"}
+    return digest(json.dumps(rest, sort_keys=True, ensure_ascii=False))
+
+
+def read_result(path: Path, strict: bool = False) -> Result:
+    """Read a result; one that is not as it was written is named in a warning.
 
     :param path: the JSON file, or its folder.
+    :param strict: refuse one that is not as it was written.
     :return: the result.
     :raises DataError: if it is missing or not a result; the message names the field.
     """
     path = path / FILE if path.is_dir() else path
     try:
-        return Result.model_validate_json(path.read_bytes())
+        data = path.read_bytes()
+        result = Result.model_validate_json(data)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise DataError(f"{path}: not a result: {where}: {first['msg']}") from error
+    if result.checksum and result.checksum != _checksum(json.loads(data)):
+        _changed(path, strict)
+    result.checksum, result.files = "", {}
+    return result
 
 
-def read_queries(path: Path) -> pd.DataFrame:
-    """Read the per-query scores beside a result.
+def read_queries(path: Path, strict: bool = False) -> pd.DataFrame:
+    """Read the per-query scores beside a result; scores that are not as they were written are named in a warning.
 
     :param path: the result's JSON file, or its folder.
+    :param strict: refuse scores that are not as they were written.
     :return: columns setting, mix, pool, query_id, lang, group, and one per measure.
     :raises DataError: if they are missing or damaged.
     """
     folder = path if path.is_dir() else path.parent
     try:
+        if _said(folder) not in (None, file_checksum(folder / QUERIES)):
+            _changed(folder / QUERIES, strict)
         return pd.read_parquet(folder / QUERIES)
+    except DataError:
+        raise
     except Exception as error:
         raise DataError(f"{folder / QUERIES}: cannot be read ({error}); run the evaluation again") from error
+
+
+def _said(folder: Path) -> str | None:
+    """Return the hash that the result's file gives for the per-query scores; None if it gives none."""
+    try:
+        return str(json.loads((folder / FILE).read_bytes())["files"][QUERIES])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _changed(path: Path, strict: bool) -> None:
+    message = f"{path}: damaged, or changed by hand: not what the evaluation wrote"
+    if strict:
+        raise DataError(message)
+    logger.warning("%s", message)

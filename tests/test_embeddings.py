@@ -17,9 +17,8 @@ import numpy as np
 import psutil
 import pytest
 
-from mimo_eval.embeddings import shards
 from mimo_eval.collections import Collection
-from mimo_eval.embeddings import Filled, VectorStore, check_vectors, read_chunk
+from mimo_eval.embeddings import Filled, VectorStore, check_vectors, read_chunk, shards
 from mimo_eval.errors import CacheError, ModelError
 
 MODEL = {"model": "toy", "identity": "1"}

@@ -491,14 +491,15 @@ def test_measures_in_one_string_are_several_and_the_first_is_sorted_by() -> None
     assert new.measures == ("R@5", "nDCG@10") and new.tasks[0].main == "R@5"
 
 
-def test_a_damaged_result_is_replaced_when_asked_for_again(toy: Path, tmp_path: Path) -> None:
+def test_a_damaged_result_is_named_and_replaced(toy: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model, benchmark = HashingEncoder(dim=8), benchmark_of(toy, measures=["RR@10"])
     first = run(model, benchmark, output=tmp_path)
     assert first.folder is not None
     (first.folder / "result.json").write_text("{")
-    with pytest.raises(DataError, match="not a result"):
-        run(model, benchmark, output=tmp_path)
-    assert run(model, benchmark, output=tmp_path, again=True).result.settings == first.result.settings
+    assert run(model, benchmark, output=tmp_path).result.settings == first.result.settings
+    assert "result.json: not a result: the file: Invalid JSON" in caplog.text
+    (first.folder / "result.json").write_text("{")
+    assert not run(model, benchmark, output=tmp_path, again=True).reused
     assert run(model, benchmark, output=tmp_path).reused
 
 

@@ -75,6 +75,11 @@ def test_binary_scores_are_those_of_rescoring_by_sentence_transformers() -> None
         assert [hit["corpus_id"] for hit in hits] == order.tolist()
 
 
+def test_a_storage_that_there_is_not_is_named(ten: Collection) -> None:
+    with pytest.raises(ConfigError, match="toy: its fingerprint says storage 'int4'; choose float32, float16, int8, binary"):
+        store(ten, "int4").fill("en", np.arange(1), Random())
+
+
 def test_what_cannot_be_coded_is_refused() -> None:
     with pytest.raises(ModelError, match="too large for float16; choose another --storage"):
         through("float16", [[1e5]])

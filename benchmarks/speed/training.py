@@ -91,14 +91,16 @@ def main() -> None:
     rng = np.random.default_rng(0)
     targets = rng.normal(size=(options.rows, WIDTH)).astype(np.float32)
     own = targets[:, : options.dimension]
-    projection = SharedProjection(WIDTH, 0)
+    projection = SharedProjection(0)
     numbers = np.arange(options.rows)
     first = Dataset.from_dict({"text": left, "label": numbers[:, None].tolist()})
     second = Dataset.from_dict({"query": left, "passage": right, "label": np.stack([numbers] * 3, axis=1).tolist()})
     vectors = torch.from_numpy(targets)
     stages = {
-        "1": Stage("distillation", first, lambda m: Distillation(m, projection=projection(m), targets=vectors)),
-        "2": Stage("joint", second, lambda m: Joint(m, projection=projection(m), targets=vectors, balance=Balance(0.2))),
+        "1": Stage("distillation", first, lambda m: Distillation(m, projection=projection(m, vectors), targets=vectors)),
+        "2": Stage(
+            "joint", second, lambda m: Joint(m, projection=projection(m, vectors), targets=vectors, balance=Balance(0.2))
+        ),
     }
     plain = {
         "1": (Dataset.from_dict({"text": left, "label": list(own)}), MSELoss),

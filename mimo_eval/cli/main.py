@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import traceback
 import warnings
 from importlib import import_module
 
@@ -72,10 +74,22 @@ def cli(verbose: int) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
+class Terminated(BaseException):
+    """The process was asked to end: temporary files are removed on the way out."""
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one message and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         cli.main(standalone_mode=False)
+    except Terminated:
+        click.echo("\nterminated; what was encoded is kept, run the same command again to go on", err=True)
+        sys.exit(143)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -90,6 +104,10 @@ def main() -> None:
     except MimoEvalError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception:  # a fault of ours must not look like a regression, which is 1
+        traceback.print_exc()
+        click.echo("this is a fault of mimo-eval; please report it with the lines above", err=True)
+        sys.exit(70)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,16 @@ from mimo_eval.cli.options import data_option
 def command(result: Path, output: Path | None, mix: str | None, worst: int, data: Path | None) -> None:
     """Write a page about RESULT: where the model fails, and in which languages.
 
-    RESULT is a folder that `mimo-eval run --save-runs` wrote, or its result.json; without saved runs the page has no worst
-    queries. Texts are read from the collection, where it is at hand.
+    RESULT is the JSON file that `mimo-eval run --save-runs` wrote, its folder, or a folder further up that holds one result
+    only. Without saved runs the page has no worst queries. Texts are read from the collection, where it is at hand.
     """
+    from mimo_eval.comparison.pairing import locate
     from mimo_eval.files import atomic_write
     from mimo_eval.leaderboard.report import result_page
 
-    page = result_page(result, mix=mix, worst=worst, data=data)
-    path = output or (result if result.is_dir() else result.parent) / "report.html"
+    file = locate(result)
+    page = result_page(file, mix=mix, worst=worst, data=data)
+    path = output or file.parent / "report.html"
     with atomic_write(path, "w") as stream:
         stream.write(page)
     click.echo(str(path))

@@ -10,7 +10,7 @@ import click
 from mimo_eval.cli.options import data_option
 
 if TYPE_CHECKING:
-    from mimo_eval.training.plan import Plan
+    from mimo_eval.training.recipe import Recipe
     from mimo_eval.training.train import Trained
 
 
@@ -33,7 +33,7 @@ def command(recipe: str, output: Path | None, data: Path | None, changes: tuple[
 
     chosen = load_recipe(recipe, changes)
     if dry_run:
-        _show(chosen.name, data, changes, recipe)
+        _show(chosen, data)
         return
     from mimo_eval.cli.progress import Bars
     from mimo_eval.cli.training import Lines
@@ -55,12 +55,10 @@ def _tell(done: Trained) -> None:
     click.echo(f"model written to {done.folder}; try: mimo-eval run {done.folder}")
 
 
-def _show(name: str, data: Path | None, changes: tuple[str, ...], recipe: str) -> None:
+def _show(recipe: Recipe, data: Path | None) -> None:
     import os
 
     from mimo_eval.cli.training import plan_tables
     from mimo_eval.training.plan import plan
-    from mimo_eval.training.recipe import load_recipe
 
-    made: Plan = plan(load_recipe(recipe, changes), data, processes=int(os.environ.get("WORLD_SIZE", "1")))
-    plan_tables(name, made)
+    plan_tables(recipe.name, plan(recipe, data, processes=int(os.environ.get("WORLD_SIZE", "1"))))

@@ -83,7 +83,7 @@ def read_chunk(path: Path, verify: bool = True) -> Chunk | None:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise CacheError(f"{path}: cannot be read ({error.strerror})") from error
         return None
-    except (ValueError, KeyError, TypeError, struct.error):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, struct.error):
         return None
     return Chunk(**tensors)
 

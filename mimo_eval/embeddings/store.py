@@ -70,7 +70,10 @@ class VectorStore:
     @property
     def storage(self) -> Storage:
         """How the vectors are stored."""
-        return STORAGES[str(self.fingerprint.get("storage", "float32"))]
+        name = str(self.fingerprint.get("storage", "float32"))
+        if name not in STORAGES:
+            raise ConfigError(f"{self._name}: its fingerprint says storage '{name}'; choose {', '.join(STORAGES)}")
+        return STORAGES[name]
 
     @property
     def truncate_dim(self) -> int | None:

@@ -1,10 +1,12 @@
-"""Verdict -> Markdown, JUnit XML and annotations of GitHub; the terminal's table is the command's."""
+"""Verdict, or why there is none -> Markdown, JUnit XML, JSON, annotations of GitHub; the terminal's table is the command's."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
+from typing import Any
 from xml.etree import ElementTree
 
 from mimo_eval.gate.verdict import Kept, Tested, Verdict
@@ -36,6 +38,15 @@ def markdown(verdict: Verdict) -> str:
     lines += [f"- {_cell(row.what)}: {row.value:.4g} ({row.limit}) {'❌' if row.failed else '✅'}" for row in verdict.kept]
     lines += ["", *(f"> note: {_cell(note)}" for note in verdict.notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def markdown_error(message: str) -> str:
+    """Return a summary of a check that could not be made.
+
+    :param message: what is wrong.
+    :return: GitHub's Markdown.
+    """
+    return f"### ⚠️ not checked\n\n> {_cell(message)}\n"
 
 
 def _cells(row: Tested) -> list[str]:
@@ -73,10 +84,48 @@ def junit(verdict: Verdict) -> str:
         if row.failed:
             why = next(failures)
             ElementTree.SubElement(case, "failure", message=_xml(why)).text = _xml(why)
+    return _document(suite)
+
+
+def junit_error(message: str) -> str:
+    """Return JUnit XML of a check that could not be made: one test case with an error.
+
+    :param message: what is wrong.
+    :return: the document.
+    """
+    suite = ElementTree.Element("testsuite", name="mimo-eval check", tests="1", failures="0", errors="1", skipped="0")
+    case = ElementTree.SubElement(suite, "testcase", classname="mimo-eval", name="check", time="0")
+    ElementTree.SubElement(case, "error", message=_xml(message)).text = _xml(message)
+    return _document(suite)
+
+
+def _document(suite: ElementTree.Element) -> str:
     root = ElementTree.Element("testsuites")
     root.append(suite)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def json_verdict(verdict: Verdict) -> str:
+    """Return the verdict as JSON.
+
+    :param verdict: what a check found.
+    :return: the document; numbers that are not finite are null.
+    """
+    return _json(verdict.document())
+
+
+def json_error(message: str) -> str:
+    """Return JSON of a check that could not be made; `passed` is false.
+
+    :param message: what is wrong.
+    :return: the document.
+    """
+    return _json({"passed": False, "error": message})
+
+
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
 def _xml(text: str) -> str:
@@ -87,7 +136,7 @@ def workflow_commands(verdict: Verdict) -> Iterator[str]:
     """Yield one workflow command of GitHub per failure.
 
     :param verdict: what a check found.
-    :return: lines for stdout.
+    :return: lines; the runner reads them from stdout and stderr alike.
     """
     failures = verdict.failures
     shown = failures if len(failures) <= ANNOTATIONS else failures[: ANNOTATIONS - 1]

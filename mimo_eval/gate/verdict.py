@@ -117,7 +117,8 @@ def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict
     :raises MissingBaselineError: if there is no baseline.
     :raises DataError: if the two cannot be compared: other data, languages, prompts, mixes or depth, or a score that the
         baseline has and the result lacks; the message names what differs.
-    :raises ConfigError: if the policy names a measure without saying which way is better, or a place that does not exist.
+    :raises ConfigError: if the policy names a measure without saying which way is better, or a place that does not exist, or
+        if nothing could ever fail by it.
     """
     policy = policy or Policy()
     sides = read_sides([find_baseline(baseline), result])
@@ -141,6 +142,7 @@ def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict
         if row.measure == rule.measure or row.measure in (policy.measures or [mains[row.collection, row.mix]])
     ]
     _all_rules_fit(policy, report.differences)
+    powerless = list(_powerless([row for row, _ in rows], policy))
     after = sides[1].result
     return Verdict(
         model=str(after.model["name"]),
@@ -150,7 +152,7 @@ def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict
         alpha=policy.alpha,
         tested=_tested(rows, policy),
         kept=[*_floors(policy.floors, after), *_times(policy, sides)],
-        notes=[*notes(sides), *_machines(policy, sides), *report.notes[len(notes(sides)) :]],
+        notes=[*notes(sides), *_machines(policy, sides), *powerless, *report.notes[len(notes(sides)) :]],
     )
 
 
@@ -252,6 +254,24 @@ def _all_rules_fit(policy: Policy, rows: Sequence[Difference]) -> None:
         if not any(rule.fits(**_row(row)) for row in rows):  # type: ignore[arg-type]
             given = rule.model_dump(exclude_none=True, exclude={"tolerance", "better", "ignore"})
             raise ConfigError(f"the policy's rule for {given} fits nothing in these results (compared by {policy.by})")
+
+
+def _powerless(rows: Sequence[Difference], policy: Policy) -> Iterator[str]:
+    """Refuse a policy by which nothing can fail, and note rows that cannot: the smallest p, adjusted, is not below alpha."""
+    tests = len(rows)
+    if not (tests or policy.floors or policy.slower):
+        raise ConfigError("the policy's rules leave nothing to test, and it has no floors and no times: it would pass anything")
+    if tests >= policy.alpha * (policy.permutations + 1):
+        raise ConfigError(
+            f"{tests:,} tests: {policy.permutations:,} permutations give no p-value so small that it stays below alpha "
+            f"{policy.alpha:g} when adjusted for all; set `permutations: {math.ceil(4 * tests / policy.alpha)}`, or test less"
+        )
+    few = [row for row in rows if tests * 0.5**row.groups >= policy.alpha]
+    if few:
+        yield (
+            f"{len(few)} of {tests} tests cannot fail: {max(row.groups for row in few)} questions or fewer are too few for "
+            f"significance among {tests}, whatever the drop; set floors there, or test less"
+        )
 
 
 def _floors(floors: Sequence[Floor], result: Result) -> Iterator[Kept]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
+
 import numpy as np
 
 from mimo_eval.statistics import TIE
@@ -50,7 +52,8 @@ def letters(distinct: np.ndarray, order: np.ndarray) -> list[str]:
 
     :param distinct: (n, n) bool, symmetric: whether a pair differs significantly.
     :param order: (n,) the models, best first; letters start there.
-    :return: per model its letters, `a` for the group of the best.
+    :return: per model its letters, `a` for the group of the best; all empty if the alphabet is too short, for groups can be as
+        many as 2^(n/2): half of the models, each told apart from its twin only, need that many.
     """
     groups: list[frozenset[int]] = [frozenset(order.tolist())]
     for i, j in zip(*np.nonzero(np.triu(distinct)), strict=True):
@@ -60,11 +63,8 @@ def letters(distinct: np.ndarray, order: np.ndarray) -> list[str]:
         for part in unique:
             if not any(part <= kept for kept in groups):
                 groups.append(part)
+        if len(groups) > len(ascii_lowercase):
+            return [""] * len(distinct)
     place = {int(model): rank for rank, model in enumerate(order)}
     groups.sort(key=lambda g: sorted(place[m] for m in g))
-    return ["".join(_letter(k) for k, g in enumerate(groups) if m in g) for m in range(len(distinct))]
-
-
-def _letter(number: int) -> str:
-    alphabet = "abcdefghijklmnopqrstuvwxyz"
-    return alphabet[number] if number < len(alphabet) else f"({number + 1})"
+    return ["".join(letter for letter, g in zip(ascii_lowercase, groups, strict=False) if m in g) for m in range(len(distinct))]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mimo_eval.comparison.pairing import locate
 from mimo_eval.comparison.report import direction
 from mimo_eval.figures.names import with_name
 from mimo_eval.leaderboard.entries import Source, described, read_card
@@ -22,15 +23,15 @@ ONE_LANGUAGE = ("multi-monolingual", "cross-lingual")
 def result_page(path: Path, *, mix: str | None = None, worst: int = 20, data: Path | None = None) -> str:
     """Return the page of a result.
 
-    :param path: the JSON file, or its folder.
+    :param path: the JSON file, its folder, or a folder further up that holds one result only.
     :param mix: the setting whose failures are shown; the first with one corpus of several languages if None.
     :param worst: how many of the worst queries.
     :param data: folder of the collection's files, for the texts.
     :return: a self-contained HTML page without scripts.
     :raises DataError: if the result or a file beside it is damaged.
     """
-    result = read_result(path)
-    file = path / "result.json" if path.is_dir() else path
+    file = locate(path)
+    result = read_result(file)
     source = Source(file, result, read_card(file.parent))
     failures = find_failures(file, result, mix=mix, worst=worst, data=data)
     parts = [
@@ -186,7 +187,7 @@ def _own_bars(pool: PoolScores, rows: Sequence[str]) -> str:
             f'<text x="150" y="{y + 13}" text-anchor="end">{markup(with_name(name(lang)))}</text>'
             f'<rect class="track" x="160" y="{y + 3}" width="{width}" height="11" rx="2"/>'
             f'<rect class="own" x="160" y="{y + 3}" width="{share * width:.1f}" height="11" rx="2"/>'
-            f'<line class="chance" x1="{160 + chance * width:.1f}" x2="{160 + chance * width:.1f}" y1="{y}" y2="{y + 17}"/>'
+            f'<rect class="chance" x="{158 + chance * width:.1f}" y="{y}" width="4" height="17"/>'
             f'<text x="{160 + width + 8}" y="{y + 13}">{100 * share:.0f} %</text>'
         )
     label = "Share of the query's own language in the first ten results; the table below has the numbers"

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from mimo_eval.comparison.macro import Sample, estimate
-from mimo_eval.statistics import Interval, holm, paired_t
+from mimo_eval.statistics import TIE, Interval, holm, paired_t
 
 
 class Scores(NamedTuple):
@@ -98,11 +98,12 @@ def _complete(scores: Scores) -> np.ndarray:
     constant = error <= 1e-12 * np.abs(difference)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = 2 * stdtr(count - 1, -np.abs(difference / error))
-    return np.where(constant, np.where(np.abs(difference) > 1e-12, 0.0, 1.0), p)
+    return np.where(np.abs(difference) < TIE, 1.0, np.where(constant, 0.0, p))
 
 
 def _pair(scores: Scores, i: int, j: int) -> float:
     difference = scores.values[:, i] - scores.values[:, j]
+    difference[np.abs(difference) < TIE] = 0
     known = ~np.isnan(difference)
     if not known.any():
         return np.nan

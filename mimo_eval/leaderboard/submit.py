@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mimo_eval import benchmark as benchmarks
-from mimo_eval.comparison.pairing import KEYS, Side, pair
+from mimo_eval.comparison.pairing import KEYS, Side, locate, pair
 from mimo_eval.comparison.report import ALSO
 from mimo_eval.errors import DataError
 from mimo_eval.files import atomic_write, write_json
@@ -41,14 +41,14 @@ class Submission(NamedTuple):
 def submit(path: Path, output: Path, card: ModelCard, *, board: Sequence[Path] = ()) -> Submission:
     """Validate a result and write the folder of its pull request; nothing is written if it is not valid.
 
-    :param path: the result's folder, or its JSON file.
+    :param path: the JSON file, its folder, or a folder further up that holds one result only.
     :param output: where the submission goes, such as `leaderboards/xquad-r`: the result below `results/`, the text beside it.
     :param card: what the result does not say of the model.
     :param board: results that are there already; their data and protocol must be the same.
     :return: what was written, and what is doubtful.
     :raises DataError: naming everything that is wrong.
     """
-    file = path / "result.json" if path.is_dir() else path
+    file = locate(path)
     source = Source(file, read_result(file), card)
     queries = read_queries(file)
     faults = [*_check(source, queries), *_against(source, board)]

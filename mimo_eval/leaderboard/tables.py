@@ -29,7 +29,7 @@ class Ranked(NamedTuple):
     borda: np.ndarray
     """(n,) share of the others beaten, over query languages."""
     letters: list[str]
-    """Models that share a letter cannot be told apart; empty where nothing was tested."""
+    """Models that share a letter cannot be told apart; empty where nothing was tested, or where letters are too few."""
     order: np.ndarray
     """(n,) entries, best first."""
 
@@ -136,10 +136,13 @@ def _languages(group: Group) -> Iterator[str]:
 
 
 def _remarks(board: Board, group: Group) -> Iterator[str]:
+    told = "Models that share a letter cannot be told apart"
+    if not any(ranked(group, 0, group.settings[0].main).letters):
+        told = "The page shows which models cannot be told apart, where they were tested; letters are too few"
     yield (
-        f"Intervals are clustered bootstrap intervals of {board.samples:,} samples. Models that share a letter cannot be told "
-        f"apart: paired t-test, Holm over all pairs at {1 - board.level:.2g}. The unit of both is the question with its "
-        "translations. Borda is the share of the other models beaten, averaged over query languages."
+        f"Intervals are clustered bootstrap intervals of {board.samples:,} samples. {told}: paired t-test, Holm over all pairs "
+        f"at {1 - board.level:.2g}. The unit of both is the question with its translations. Borda is the share of the other "
+        "models beaten, averaged over query languages."
     )
     yield ""
     for entry in group.entries:
@@ -221,8 +224,8 @@ def _latex(board: Board, group: Group) -> Iterator[str]:
     yield r"\begin{table}"
     yield r"\centering"
     caption = (
-        f"{first.main} in {label(group, 0)} with {100 * board.level:g} % intervals, and {first.main} in the other settings. "
-        "Models that share a letter cannot be told apart."
+        f"{first.main} in {label(group, 0)} with {100 * board.level:g} % intervals, and {first.main} in the other settings."
+        + " Models that share a letter cannot be told apart." * any(found.letters)
     )
     yield rf"\caption{{{text.latex(group.benchmark)}: {text.latex(caption)}}}"
     yield rf"\begin{{tabular}}{{rl{'r' * (3 + len(others))}}}"

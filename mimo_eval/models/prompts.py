@@ -41,6 +41,8 @@ class Family(NamedTuple):
     document: str
     card: str
     """A model of the family, whose card says so."""
+    tasks: Mapping[Role, str] = {}
+    """For models with an adapter per task, the adapters of retrieval: `task` of sentence-transformers' `encode`."""
 
     @property
     def source(self) -> str:
@@ -76,14 +78,23 @@ FAMILIES = (
     ),
     Family("qwen", r"qwen3-embedding-[\d.]+b", f"Instruct: {SEARCH}\nQuery:", "", "Qwen/Qwen3-Embedding-0.6B"),
     Family(
-        "gemma", r"embeddinggemma-\d+m", "task: search result | query: ", "title: none | text: ", "google/embeddinggemma-300m"
+        "gemma", r"embeddinggemma-(\d+m|2)", "task: search result | query: ", "title: none | text: ",
+        "google/embeddinggemma-300m",
     ),
     Family("jina v2", r"jina-embeddings-v2-(small|base)-[a-z]{2,4}", "", "", "jinaai/jina-embeddings-v2-base-en"),
     Family(
         "jina v3", r"jina-embeddings-v3", "Represent the query for retrieving evidence documents: ",
         "Represent the document for retrieval: ", "jinaai/jina-embeddings-v3",
+        {"query": "retrieval.query", "document": "retrieval.passage"},
     ),
-    Family("jina v5", r"jina-embeddings-v5-text-(small|nano)", "Query: ", "Document: ", "jinaai/jina-embeddings-v5-text-small"),
+    Family(
+        "jina v4", r"jina-embeddings-v4", "Query: ", "Passage: ", "jinaai/jina-embeddings-v4",
+        {"query": "retrieval", "document": "retrieval"},
+    ),
+    Family(
+        "jina v5", r"jina-embeddings-v5-text-(small|nano)(-retrieval)?", "Query: ", "Document: ",
+        "jinaai/jina-embeddings-v5-text-small", {"query": "retrieval", "document": "retrieval"},
+    ),
 )  # fmt: skip
 """Prompts of known families, empty where a family needs none."""
 
@@ -96,6 +107,17 @@ def family(model: str) -> Family | None:
     """
     last = re.split(r"[/\\]", model.rstrip("/\\"))[-1]
     return next((known for known in FAMILIES if re.fullmatch(known.ids, last, re.IGNORECASE)), None)
+
+
+def task(model: str, role: Role) -> str | None:
+    """Return the adapter that a model of a known family has for a role.
+
+    :param model: hub id or folder.
+    :param role: `query` or `document`.
+    :return: its name; None where there is one model for everything.
+    """
+    known = family(model)
+    return known.tasks.get(role) if known else None
 
 
 def own(prompts: Mapping[str, Any], default: str | None, role: Role) -> str:

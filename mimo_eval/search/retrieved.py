@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class RetrieverScorer:
         langs = [queries.languages[n] for n in queries.language[query_rows]]
         with asking(self.name, "search"):
             hits = self.retriever.search(index, queries.read(query_rows), langs=langs, k=k)
-        documents, scores = self._check(hits, len(query_rows), len(rows), queries.ids(query_rows[:1]))
+        documents, scores = self._check(hits, query_rows, len(rows))
         found = documents >= 0
         place = self.collection.documents.id_order[rows[np.where(found, documents, 0)]]
         best = keys.largest(np.where(found, keys.encode(np.where(found, scores, 0), place), keys.EMPTY), k)
@@ -91,8 +91,8 @@ class RetrieverScorer:
         filled = best != keys.EMPTY
         return np.where(filled, keys.encode(np.where(filled, merged, 0).astype(np.float32), keys.places(best)), keys.EMPTY)
 
-    def _check(self, hits: Hits, queries: int, size: int, first: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        where = f"{self.name} (first query of the batch: {first[0] if first else 'none'})"
+    def _check(self, hits: Hits, query_rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        where, queries = f"{self.name} (first query of the batch: {self._query(query_rows)})", len(query_rows)
         try:
             documents, scores = np.asarray(hits[0]), np.asarray(hits[1], np.float32)
         except (TypeError, ValueError, IndexError) as error:
@@ -101,16 +101,27 @@ class RetrieverScorer:
             raise ModelError(f"{where}: documents {documents.shape} and scores {scores.shape} for {queries} queries")
         if documents.size and documents.dtype.kind not in "iu":
             raise ModelError(f"{where}: documents must be whole numbers, positions in the index, not {documents.dtype}")
-        wrong = documents[(documents >= size) | (documents < -1)]
+        wrong = np.argwhere((documents >= size) | (documents < -1))
         if len(wrong):
-            raise ModelError(f"{where}: returned document number {wrong[0]}, but the index holds {size}")
+            number = documents[tuple(wrong[0])]
+            self._refuse(query_rows[wrong[0, 0] :], f"returned document number {number}, but the index holds {size}")
         found = documents >= 0
-        if not np.isfinite(scores[found]).all():
-            raise ModelError(f"{where}: NaN or infinity among the scores")
+        bad = np.flatnonzero((found & ~np.isfinite(scores)).any(axis=1))
+        if len(bad):
+            self._refuse(query_rows[bad], "NaN or infinity among the scores")
         ordered = np.sort(np.where(found, documents, -1 - np.arange(documents.shape[1])), axis=1)
-        if documents.shape[1] > 1 and (ordered[:, 1:] == ordered[:, :-1]).any():
-            raise ModelError(f"{where}: the same document twice for one query")
+        twice = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
+        if len(twice):
+            self._refuse(query_rows[twice], "the same document twice for one query")
         return documents, scores
+
+    def _query(self, query_rows: np.ndarray) -> str:
+        """Return the id of the first of some queries."""
+        return next(iter(self.collection.queries.ids(query_rows[:1])), "none")
+
+    def _refuse(self, query_rows: np.ndarray, why: str) -> NoReturn:
+        """Raise what is wrong with the answer to the first of some queries."""
+        raise ModelError(f"{self.name} (query '{self._query(query_rows)}'): {why}")
 
     def settle(self, best: np.ndarray, query_rows: np.ndarray, keep: int) -> np.ndarray:
         """Cut the lists, which are in order: a retriever's scores are final."""

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
+from mimo_eval.models.prompts import own
+from mimo_eval.protocols import Role
 from mimo_eval.training.students.static import token_ids
 
 if TYPE_CHECKING:
@@ -84,10 +86,21 @@ def collate_for(student: Any, rows: datasets.Dataset, max_length: int | None) ->
 
     table = rows.with_format("arrow")[:]
     columns = {name: table.column(name) for name in table.column_names if name != "label"}
+    prompts = {name: prompt_of(student, "query" if name.startswith("query") else "document") for name in columns}
     labels = _labels(table.column("label"), len(table))
     if isinstance(student[0], StaticEmbedding):
-        return TokenRows(student[0].tokenizer, columns, labels, max_length)
-    return TextRows(student.preprocess, columns, labels)
+        return TokenRows(student[0].tokenizer, columns, prompts, labels, max_length)
+    return TextRows(student.preprocess, columns, prompts, labels)
+
+
+def prompt_of(student: Any, role: Role) -> str:
+    """Return what a student has before texts of a role, in training as in `mimo-eval run`.
+
+    :param student: a SentenceTransformer.
+    :param role: `query` or `document`.
+    :return: the text, empty if there is none.
+    """
+    return own(student.prompts, student.default_prompt_name, role)
 
 
 def _labels(column: pa.ChunkedArray, rows: int) -> torch.Tensor:
@@ -100,17 +113,24 @@ class TextRows:
 
     :param preprocess: the model's.
     :param columns: name to texts.
+    :param prompts: name to what is put before each text.
     :param labels: (rows, k).
     """
 
-    def __init__(self, preprocess: Callable[..., Any], columns: dict[str, pa.ChunkedArray], labels: torch.Tensor) -> None:
-        self.preprocess, self.columns, self.labels = preprocess, columns, labels
+    def __init__(
+        self,
+        preprocess: Callable[..., Any],
+        columns: dict[str, pa.ChunkedArray],
+        prompts: dict[str, str],
+        labels: torch.Tensor,
+    ) -> None:
+        self.preprocess, self.columns, self.prompts, self.labels = preprocess, columns, prompts, labels
 
     def __call__(self, rows: list[int]) -> dict[str, Any]:
         """Return the tensors of a batch."""
         batch: dict[str, Any] = {"label": self.labels[rows]}
         for name, texts in self.columns.items():
-            features = self.preprocess(texts.take(rows).to_pylist())
+            features = self.preprocess(texts.take(rows).to_pylist(), prompt=self.prompts[name] or None)
             batch |= {f"{name}_{key}": value for key, value in features.items()}
         return batch
 
@@ -120,19 +140,25 @@ class TokenRows:
 
     :param tokenizer: the student's.
     :param columns: name to texts.
+    :param prompts: name to what is put before each text.
     :param labels: (rows, k).
     :param most: tokens of a text.
     """
 
     def __init__(
-        self, tokenizer: Any, columns: dict[str, pa.ChunkedArray], labels: torch.Tensor, most: int | None = None
+        self,
+        tokenizer: Any,
+        columns: dict[str, pa.ChunkedArray],
+        prompts: dict[str, str],
+        labels: torch.Tensor,
+        most: int | None = None,
     ) -> None:
         self.labels = labels
         self.columns: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         for name, texts in columns.items():
             encoded = texts.combine_chunks().dictionary_encode()
             encoded = encoded.combine_chunks() if hasattr(encoded, "combine_chunks") else encoded
-            ids, starts = token_ids(tokenizer, encoded.dictionary.to_pylist(), most)
+            ids, starts = token_ids(tokenizer, [prompts[name] + text for text in encoded.dictionary.to_pylist()], most)
             self.columns[name] = encoded.indices.to_numpy(), ids, starts
 
     def __call__(self, rows: Sequence[int]) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mimo_eval.models.loading import HUB_ID
 from mimo_eval.training.material import licences
 from mimo_eval.training.recipe import Recipe
 
@@ -19,7 +21,8 @@ def model_card(recipe: Recipe, record: dict[str, Any]) -> str:
     :return: Markdown with the metadata that Hugging Face reads.
     """
     parts = [_metadata(recipe, record), f"# {recipe.name}", recipe.title, _use(recipe, record), _data(recipe, record)]
-    parts += [_contamination(record), _training(recipe, record), _validation(record), _recipe(recipe), _versions(record)]
+    parts += [_contamination(recipe, record), _training(recipe, record), _validation(record)]
+    parts += [_recipe(recipe), _versions(record)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -32,6 +35,9 @@ def _metadata(recipe: Recipe, record: dict[str, Any]) -> str:
     }
     if recipe.licence:
         content["license"] = recipe.licence
+    base = getattr(recipe.student, "model", "")
+    if HUB_ID.fullmatch(base) and not Path(base).is_dir():
+        content["base_model"] = base
     return f"---\n{yaml.safe_dump(content, sort_keys=False, allow_unicode=True)}---"
 
 
@@ -58,7 +64,7 @@ def _data(recipe: Recipe, record: dict[str, Any]) -> str:
         sections += _filters(parallel["history"])
     if retrieval and recipe.data.retrieval:
         names = [*retrieval["queries"]["sources"], *retrieval["passages"]["sources"]]
-        stated = licences([recipe.data.retrieval], dict.fromkeys(names))
+        stated = licences(recipe.data.retrieval, dict.fromkeys(names))
         told = "; ".join(f"{name}: {text or 'no licence stated'}" for name, text in stated.items())
         sections.append(
             f"Retrieval, {retrieval['positives']:,} positive pairs of {retrieval['query_groups']:,} queries and "
@@ -88,7 +94,7 @@ def _filters(history: Sequence[dict[str, Any]]) -> list[str]:
     return found
 
 
-def _contamination(record: dict[str, Any]) -> str:
+def _contamination(recipe: Recipe, record: dict[str, Any]) -> str:
     found = record["data"].get("contamination")
     title = "## Evaluation text in the training data"
     if not found:
@@ -100,8 +106,10 @@ def _contamination(record: dict[str, Any]) -> str:
     kinds: dict[str, int] = next(iter(found["matching_lines"].values()), {})
     text = f"{title}\n\n{table(('evaluation', 'texts', *(f'matching lines, {kind}' for kind in kinds)), rows)}"
     if any(count for kinds in found["matching_lines"].values() for count in kinds.values()):
-        text += "\n\n**Lines that match were found**; scores on these collections are not those of unseen text"
-        text += " unless the lines were removed (see the recipe)."
+        if recipe.contamination.remove:
+            text += "\n\nLines that match were taken out before training."
+        else:
+            text += "\n\n**Lines that match were trained on**: scores on these collections are not those of unseen text."
     return f"{text}\n\nCompared: {found['method']}."
 
 

@@ -140,7 +140,7 @@ def _trainer(
     ranks, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     steps = batches.steps_of(len(stage.rows), settings.batch_size, settings.epochs, settings.steps, ranks)
     plan = batches.Batches(len(stage.rows), settings.batch_size, steps, seed, stage.shuffle, rank, ranks)
-    every = interval(validation.every if validation else rhythm.checkpoints, steps)
+    every = min(interval(validation.every, steps), steps) if validation else interval(rhythm.checkpoints, steps)
     device = student.device.type
     own = any(not name.startswith("model.") for name, _ in loss.named_parameters())
     arguments = SentenceTransformerTrainingArguments(
@@ -164,6 +164,7 @@ def _trainer(
         load_best_model_at_end=validation is not None,
         metric_for_best_model=validation.key if validation else None,
         greater_is_better=True if validation else None,
+        restore_callback_states_from_checkpoint=validation is not None,  # how long early stopping has waited
         report_to=list(rhythm.report_to) or "none",
         run_name=f"{folder.parent.name}/{folder.name}",
         disable_tqdm=True,

@@ -18,14 +18,14 @@ from mimo_eval.specs import parse_spec
 from mimo_eval.systems import Progress
 from mimo_eval.training.data import Lines, Parallel, Retrieval
 from mimo_eval.training.data.contamination import Contamination, check
-from mimo_eval.training.data.readers import READERS
+from mimo_eval.training.data.readers import read
 from mimo_eval.training.recipe import Recipe, Source, TeacherSettings
 
 if TYPE_CHECKING:
     from mimo_eval.collections import Collection
     from mimo_eval.training.teacher import Teacher
 
-PATHS = ("path", "data", "lexicon")
+PATHS = ("path", "data", "lexicon", "source", "target")
 """Options of readers that are looked for in the folder of data."""
 
 
@@ -106,14 +106,10 @@ def read_source(source: Source, root: Path | None, kind: type[Parallel | Retriev
     :return: the data.
     :raises ConfigError: for an unknown reader, a wrong option, or a reader of something else.
     """
-    reader = READERS.get(source.reader)
     try:
-        found = reader(**resolved(source, root))
-    except TypeError as error:
-        import inspect
-
-        known = ", ".join(inspect.signature(reader).parameters)
-        raise ConfigError(f"{key}.options: {error}; options of {source.reader}: {known}") from error
+        found = read(source.reader, **resolved(source, root))
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from error
     if not isinstance(found, kind):
         raise ConfigError(f"{key}: reader '{source.reader}' reads {type(found).__name__}, and this must be {kind.__name__}")
     return found
@@ -131,8 +127,9 @@ def prepare(recipe: Recipe, root: Path | None) -> Prepared:
     if recipe.data.parallel:
         parts = [read_source(s, root, Parallel, f"data.parallel.{i}") for i, s in enumerate(recipe.data.parallel)]
         parallel = Parallel.concat(parts)
-    if recipe.data.retrieval is not None:
-        retrieval = read_source(recipe.data.retrieval, root, Retrieval, "data.retrieval")
+    if recipe.data.retrieval:
+        sides = [read_source(s, root, Retrieval, f"data.retrieval.{i}") for i, s in enumerate(recipe.data.retrieval)]
+        retrieval = Retrieval.concat(sides)
     parallel, retrieval = _in_languages(recipe, parallel, retrieval)
     if parallel is not None and recipe.data.filters is not None:
         anchor = recipe.teacher.language if recipe.teacher else "en"

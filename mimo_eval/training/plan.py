@@ -92,7 +92,7 @@ def plan(recipe: Recipe, data: Path | None = None, processes: int = 1) -> Plan:
         prepared, scale = modelled(recipe, anchor)
     else:
         prepared, scale = prepare(recipe, root), 1.0
-    teacher = Counted(anchor, _teacher_width(recipe))
+    teacher = Counted(anchor, recipe.expected.teacher_dimension)
     material = Material(
         prepared.parallel,
         prepared.retrieval,
@@ -118,18 +118,13 @@ def absent(recipe: Recipe, root: Path | None) -> list[tuple[str, str]]:
     :return: what is missing, and how to get it.
     """
     found = []
-    for source in every_source(recipe):
+    for source in recipe.data.sources:
         try:
             resolved(source, root)
         except DataError:
             name = next((str(source.options[key]) for key in ("path", "data") if key in source.options), source.reader)
             found.append((name, source.download))
     return found
-
-
-def every_source(recipe: Recipe) -> list[Source]:
-    """Return all sources of a recipe."""
-    return [*recipe.data.parallel, *([recipe.data.retrieval] if recipe.data.retrieval else [])]
 
 
 def modelled(recipe: Recipe, anchor: str) -> tuple[Prepared, float]:
@@ -140,27 +135,18 @@ def modelled(recipe: Recipe, anchor: str) -> tuple[Prepared, float]:
     :return: data of invented words with the expected proportions, and the factor.
     :raises DataError: if a source says nothing of its size.
     """
-    for source in every_source(recipe):
+    for source in recipe.data.sources:
         if not source.expected or not source.languages:
             name = source.options.get("path") or source.reader
             raise DataError(f"{name} is not here, and the recipe does not say what to expect of it; {source.download}")
-    largest = max(max(source.expected.values()) for source in every_source(recipe))
+    largest = max(max(source.expected.values()) for source in recipe.data.sources)
     scale = max(1.0, largest / MODEL_ROWS)
     parallel = retrieval = None
     if recipe.data.parallel:
         parts = [_parallel(source, i, anchor, scale) for i, source in enumerate(recipe.data.parallel)]
         parallel = Parallel.concat(parts)
     if recipe.data.retrieval:
-        source = recipe.data.retrieval
-        pairs = max(1, round(source.expected["positives"] / scale))
-        queries = max(1, round(source.expected.get("query_groups", source.expected["positives"]) / scale))
-        passages = max(1, round(source.expected.get("passage_groups", source.expected["positives"]) / scale))
-        sides = [
-            Lines.of(((f"{i}", lang, f"{kind} {i} {lang}") for i in range(count) for lang in source.languages), source=kind)
-            for kind, count in (("query", queries), ("passage", passages))
-        ]
-        names = dict.fromkeys((f"{i % queries}", f"{i % passages}") for i in range(pairs))
-        retrieval = Retrieval.of(sides[0], sides[1], names)
+        retrieval = Retrieval.concat([_retrieval(source, i, scale) for i, source in enumerate(recipe.data.retrieval)])
     return Prepared(parallel, retrieval, None), scale
 
 
@@ -171,6 +157,21 @@ def _parallel(source: Source, number: int, anchor: str, scale: float) -> Paralle
     rows = ((f"{i}", lang, f"text {number} {i} {lang}") for i in range(count) for lang in (anchor, others[i % len(others)]))
     found: Parallel = Parallel.of(rows, source=str(source.options.get("path", source.reader)))
     return found
+
+
+def _retrieval(source: Source, number: int, scale: float) -> Retrieval:
+    """Return pairs in every language."""
+    pairs = source.expected["positives"]
+    queries, passages = (max(1, round(source.expected.get(f"{kind}_groups", pairs) / scale)) for kind in ("query", "passage"))
+    sides = [
+        Lines.of(
+            ((f"{i}", lang, f"{kind} {number} {i} {lang}") for i in range(count) for lang in source.languages),
+            source=f"{kind} {number}",
+        )
+        for kind, count in (("query", queries), ("passage", passages))
+    ]
+    names = dict.fromkeys((f"{i % queries}", f"{i % passages}") for i in range(max(1, round(pairs / scale))))
+    return Retrieval.of(sides[0], sides[1], names)
 
 
 def _stages(recipe: Recipe, stages: Iterable[Stage], scale: float, processes: int) -> list[StagePlan]:
@@ -186,30 +187,26 @@ def _stages(recipe: Recipe, stages: Iterable[Stage], scale: float, processes: in
 def _sources(recipe: Recipe, prepared: Prepared, estimated: bool) -> list[tuple[str, int, int, str]]:
     from mimo_eval.training.material import licences
 
-    if estimated:
-        return [
-            (
-                str(source.options.get("path", source.reader)),
-                source.expected.get("groups", 0) * 2,
-                source.expected.get("groups", source.expected.get("positives", 0)),
-                source.licence if isinstance(source.licence, str) else "; ".join(source.licence.values()),
-            )
-            for source in every_source(recipe)
-        ]
-    sides: list[Lines] = [prepared.parallel] if prepared.parallel else []
-    if prepared.retrieval:
-        sides += [prepared.retrieval.queries, prepared.retrieval.passages]
     found = []
-    for side in sides:
+    if estimated:
+        for source in recipe.data.sources:
+            name, sizes = str(source.options.get("path", source.reader)), source.expected
+            licence = source.licence if isinstance(source.licence, str) else "; ".join(source.licence.values())
+            if "groups" in sizes:
+                found.append((name, 2 * sizes["groups"], sizes["groups"], licence))
+                continue
+            for what, key in (("queries", "query_groups"), ("passages", "passage_groups")):
+                groups = sizes.get(key, sizes["positives"])
+                found.append((f"{name}, {what}", len(source.languages) * groups, groups, licence))
+        return found
+    sides: list[tuple[str, Lines]] = [("", prepared.parallel)] if prepared.parallel else []
+    if prepared.retrieval:
+        sides += [(", queries", prepared.retrieval.queries), (", passages", prepared.retrieval.passages)]
+    for what, side in sides:
         told = side.describe()["sources"]
-        stated = licences(every_source(recipe), told)
-        found += [(name, sizes["lines"], sizes["groups"], stated[name]) for name, sizes in told.items()]
+        stated = licences(recipe.data.sources, told)
+        found += [(name + what, sizes["lines"], sizes["groups"], stated[name]) for name, sizes in told.items()]
     return found
-
-
-def _teacher_width(recipe: Recipe) -> int:
-    """Return the width of the teacher's vectors where that can be known without loading its weights."""
-    return recipe.expected.teacher_dimension or 384
 
 
 def _models(recipe: Recipe) -> list[tuple[str, str]]:
@@ -229,7 +226,7 @@ def _models(recipe: Recipe) -> list[tuple[str, str]]:
 def _memory(
     recipe: Recipe, width: int, texts: int, stages: list[StagePlan], prepared: Prepared, scale: float
 ) -> dict[str, float]:
-    """Return a guess: weights, gradients and Adam's two moments in float32; the teacher's vectors; the data."""
+    """Return a guess in GiB: weights, gradients, two moments of Adam, all float32; the teacher's vectors; the data."""
     student = recipe.student
     if isinstance(student, StaticStudent):
         weights = student.vocabulary * student.dimension

@@ -96,12 +96,22 @@ class DataSettings(Section):
 
     parallel: tuple[Source, ...] = ()
     """Parallel text, for the tokenizer and for distillation."""
-    retrieval: Source | None = None
-    """Queries and passages."""
+    retrieval: tuple[Source, ...] = ()
+    """Queries and passages; a single source may stand here by itself."""
     filters: FilterSettings | None = FilterSettings()
     """For parallel text; null takes all."""
     folders: tuple[str, ...] = ()
     """Where data are looked for when neither --data nor $MIMO_EVAL_DATA says it; from the present folder."""
+
+    @field_validator("parallel", "retrieval", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, dict) else value
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Every source."""
+        return (*self.parallel, *self.retrieval)
 
 
 class ValidationSettings(Section):
@@ -124,8 +134,8 @@ class ValidationSettings(Section):
 class ContaminationSettings(Section):
     """Evaluation text must not be in the training data."""
 
-    against: tuple[str, ...] = ()
-    """Collections that will be evaluated on, as in a benchmark."""
+    against: tuple[str, ...] = ("mini",)
+    """Collections that will be evaluated on, as in a benchmark; none turns the check off."""
     remove: bool = False
     """Take lines that match out of the training data, instead of refusing them."""
     allow: bool = False
@@ -133,7 +143,7 @@ class ContaminationSettings(Section):
 
 
 class Expected(Section):
-    """Sizes for `--dry-run` where a model is not there yet."""
+    """Sizes for the memory guess of `--dry-run`, which loads no model."""
 
     student_parameters: int = 0
     """Weights of the student."""
@@ -175,7 +185,7 @@ class Recipe(Section):
     output: str | None = None
     """Folder of the model; `models/NAME` by default."""
     expected: Expected = Expected()
-    """Sizes of models that are not there yet, for `--dry-run`."""
+    """Sizes of models, for `--dry-run`."""
 
     @field_validator("languages")
     @classmethod

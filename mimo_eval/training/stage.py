@@ -23,7 +23,8 @@ class Stage:
     """As the recipe's settings and the log name it, such as `distillation` or `joint`."""
     rows: datasets.Dataset
     """Text columns in the order in which the loss takes them, then `label`: a list of int64 per row, whose meaning the loss
-    documents (rows of the teacher's vectors, the passage's group for masking). Labels are numbers, never vectors."""
+    documents (rows of the teacher's vectors, the passage's group for masking). Labels are numbers, never vectors. Columns whose
+    names begin with `query` get the student's prompt of queries, the others that of documents."""
     loss: Callable[[SentenceTransformer], nn.Module]
     """Makes the loss for a student. Its `forward(features, labels)` returns a dict of parts, which are summed and logged."""
     shuffle: bool = True

@@ -19,6 +19,7 @@ from mimo_eval.languages import normalise
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
 from mimo_eval.protocols import Encoder, Role
 from mimo_eval.systems import Progress
+from mimo_eval.training.data.lines import as_dataset
 
 Decode = Callable[[np.ndarray], np.ndarray]
 LARGEST = 2**33
@@ -122,10 +123,8 @@ class Teacher:
 
     @property
     def width(self) -> int:
-        """Width of the vectors, found by encoding one text if none was yet."""
-        if not self._parts:
-            self.rows(["width"])
-        return int(self._parts[0].shape[1])
+        """Width of the vectors, 0 as long as there are none."""
+        return int(self._parts[0].shape[1]) if self._parts else 0
 
     def describe(self) -> dict[str, Any]:
         """Return what changes the vectors, for a run's fingerprint and the model card."""
@@ -201,7 +200,6 @@ def in_one_language(texts: Sequence[str], lang: str) -> Texts:
     :return: the texts; their ids, which messages name, are their beginnings.
     """
     import pyarrow as pa
-    from datasets import Dataset
 
     strings = pa.large_string()
     columns = {
@@ -210,7 +208,8 @@ def in_one_language(texts: Sequence[str], lang: str) -> Texts:
         "lang": pa.array([lang] * len(texts), strings),
         "group": pa.array([str(i) for i in range(len(texts))], strings),
     }
-    return Texts(Dataset(pa.table(columns)), {lang: digest(*texts)})
+    content = digest(*texts)
+    return Texts(as_dataset(pa.table(columns), content), {lang: content})
 
 
 def stored(folder: Path, wanted: np.ndarray, decode: Decode) -> tuple[np.ndarray | None, np.ndarray]:

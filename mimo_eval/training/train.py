@@ -17,7 +17,7 @@ from mimo_eval.systems import Progress
 from mimo_eval.training.fit import StageLog, fit
 from mimo_eval.training.material import Prepared, collection_folder, collection_name, data_root, prepare, teacher_of
 from mimo_eval.training.methods import load_method
-from mimo_eval.training.recipe import Recipe, differing
+from mimo_eval.training.recipe import Recipe, differing, parse_recipe
 from mimo_eval.training.stage import Material
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ def _begin(recipe: Recipe, work: Path, resume: bool) -> None:
     if not resume:
         raise ConfigError(f"{work} holds a run that was broken off; go on with --resume, or remove the folder")
     before = read_json(state)
-    changes = differing(before["recipe"], content)
+    # read again, so that keys and shapes that came with a later version of this package make no difference
+    changes = differing(parse_recipe(before["recipe"], str(state)).model_dump(mode="json"), content)
     if before["processes"] != processes:
         changes["number of processes"] = (before["processes"], processes)
     if changes:

@@ -13,6 +13,7 @@ from mimo_eval import evaluation
 from mimo_eval.benchmark import Benchmark, Task
 from mimo_eval.errors import ConfigError
 from mimo_eval.protocols import Role
+from mimo_eval.training.batches import prompt_of
 
 
 class Student:
@@ -28,8 +29,14 @@ class Student:
         self.model, self.batch_size = model, batch_size
 
     def encode(self, texts: Sequence[str], *, role: Role, lang: str) -> np.ndarray:
-        """Encode texts without a prompt, as they are trained."""
-        vectors = self.model.encode(list(texts), batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True)
+        """Encode texts with the prompts with which they are trained."""
+        vectors = self.model.encode(
+            list(texts),
+            prompt=prompt_of(self.model, role),
+            batch_size=self.batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
         return np.asarray(vectors, np.float32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from mimo_eval import evaluation
 from mimo_eval.benchmark import load_benchmark
 from mimo_eval.cli import main
+from mimo_eval.cli.check import terminal
+from mimo_eval.gate import check
 from mimo_eval.models.loading import load_model
 
 
@@ -78,7 +81,28 @@ def test_files_and_github(monkeypatch, capsys, tmp_path, results):
     suite = ElementTree.parse(tmp_path / "junit.xml").find("testsuite")
     assert not verdict["passed"] and int(suite.get("tests")) == len(verdict["tested"])
     assert run(monkeypatch, results["other"], "--baseline", results["good"]) == 3
-    assert "::error title=mimo-eval%3A not comparable::" in capsys.readouterr().err
+    assert "::error title=mimo-eval%3A not checked::" in capsys.readouterr().err
+
+
+def test_reports_of_an_earlier_check_do_not_stand_for_one_that_could_not_be_made(monkeypatch, capsys, tmp_path, results):
+    summary, files = tmp_path / "summary.md", ["--junit", tmp_path / "junit.xml", "--json", tmp_path / "verdict.json"]
+    assert run(monkeypatch, results["good"], "--baseline", results["good"], *files) == 0
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert run(monkeypatch, results["other"], "--baseline", results["good"], *files) == 3
+    verdict = json.loads((tmp_path / "verdict.json").read_text("utf-8"))
+    assert verdict["passed"] is False and "cannot be compared" in verdict["error"]
+    assert ElementTree.parse(tmp_path / "junit.xml").find("testsuite").get("errors") == "1"
+    assert "cannot be compared" in summary.read_text("utf-8")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "none" / "summary.md"))
+    assert run(monkeypatch, results["good"], "--baseline", results["good"]) == 2
+    assert "$GITHUB_STEP_SUMMARY cannot be written" in capsys.readouterr().err
+
+
+def test_a_model_cannot_speak_to_the_terminal(monkeypatch, capsys, results):
+    verdict = check(results["good"], results["good"])
+    terminal(replace(verdict, model="evil\n\x1b[31m[bold]\u202e", notes=["\x1b]0;title\x07"]))
+    out = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & set(out) and "evil \ufffd[31m[bold]\ufffd on mini: passed" in out
 
 
 @pytest.mark.parametrize(("layout", "start"), [("json", '{\n "passed": true'), ("markdown", "### ✅ passed")])
@@ -98,6 +122,15 @@ def test_an_update_says_what_it_changes(monkeypatch, capsys, tmp_path, results):
     update(monkeypatch, results["bad"], tmp_path / "base")
     assert "worse by" in capsys.readouterr().out
     assert run(monkeypatch, results["bad"], "--baseline", tmp_path / "base") == 0
+
+
+def test_an_update_replaces_the_baseline_that_a_check_would_read(monkeypatch, capsys, tmp_path, results):
+    update(monkeypatch, results["good"], tmp_path / "base" / "one")
+    update(monkeypatch, results["bad"], tmp_path / "base")
+    assert [p.parent.name for p in (tmp_path / "base").rglob("result.json")] == ["one"]
+    update(monkeypatch, results["bad"], tmp_path / "base" / "two")
+    assert run(monkeypatch, results["good"], "--baseline", tmp_path / "base", "--update") == 3
+    assert "holds 2 results" in capsys.readouterr().err and not (tmp_path / "base" / "result.json").exists()
 
 
 def test_a_policy_that_is_wrong(monkeypatch, capsys, tmp_path, results):

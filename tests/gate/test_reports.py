@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from xml.etree import ElementTree
 
@@ -48,6 +49,14 @@ def test_junit(verdict):
 def test_junit_holds_only_what_xml_can(evil):
     root = ElementTree.fromstring(reports.junit(evil))
     assert "\x00" not in root.find("testsuite/testcase").get("classname")
+
+
+def test_a_check_that_could_not_be_made_is_an_error_and_not_a_pass():
+    case = ElementTree.fromstring(reports.junit_error(EVIL)).find("testsuite[@errors='1']/testcase")
+    assert case.find("error").get("message").startswith("<script>|`@team`")
+    assert json.loads(reports.json_error(EVIL)) == {"passed": False, "error": EVIL}
+    text = reports.markdown_error(EVIL)
+    assert text.startswith("### ⚠️ not checked") and "<script>" not in text and "@team" not in text
 
 
 def test_an_annotation_is_one_command(evil):

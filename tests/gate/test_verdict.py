@@ -105,6 +105,24 @@ def test_a_rule_that_fits_nothing_is_refused(result):
         check(folder, folder, Policy(rules=({"language": "fr", "tolerance": 0.1},)))
 
 
+def test_a_policy_by_which_nothing_can_fail_is_refused(result):
+    folder = result()
+    with pytest.raises(ConfigError, match="it would pass anything"):
+        check(folder, folder, Policy(rules=({"ignore": True},)))
+    assert check(folder, folder, Policy(rules=({"ignore": True},), floors=({"measure": "nDCG@10", "at_least": 0},))).passed
+    # six tests: 6 / (119 + 1) is alpha itself, 6 / (120 + 1) below
+    with pytest.raises(ConfigError, match=r"6 tests: 119 permutations .* set `permutations: 480`"):
+        check(folder, folder, Policy(permutations=119))
+    assert check(folder, folder, Policy(permutations=120)).passed
+
+
+@pytest.mark.parametrize(("alpha", "said"), [(6 / 256, True), (6 / 255, False)])
+def test_tests_of_too_few_questions_are_named(result, alpha, said):
+    # eight questions: the smallest one-sided p is 1 / 2^8, and Holm takes it six times
+    notes = check(result(), result(), Policy(alpha=alpha)).notes
+    assert ("6 of 6 tests cannot fail: 8 questions or fewer" in " ".join(notes)) is said
+
+
 def test_floors(result):
     folder = result(asked("de"))
     floors = ({"measure": "nDCG@10", "setting": "monolingual", "language": "de", "at_least": 0.99},)

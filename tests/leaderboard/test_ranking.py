@@ -46,3 +46,9 @@ def test_models_share_a_letter_exactly_if_nothing_tells_them_apart(count, data):
         for j in range(i):
             assert bool(set(found[i]) & set(found[j])) == (not distinct[i, j])
     assert found[order[0]].startswith("a")
+
+
+def test_letters_give_up_where_the_alphabet_is_too_short():
+    # every model is told apart from its twin only: 2^20 groups
+    twins = np.kron(np.eye(20, dtype=bool), np.array([[False, True], [True, False]]))
+    assert letters(twins, np.arange(40)) == [""] * 40

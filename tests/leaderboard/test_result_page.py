@@ -98,6 +98,10 @@ def test_damaged_runs_are_data_errors(tiny):
         result_page(tiny)
 
 
+def test_a_folder_that_holds_one_result_is_enough(tiny):
+    assert result_page(tiny.parent.parent) == result_page(tiny)
+
+
 def test_hostile_names_everywhere(tiny):
     content = json.loads(tiny.read_text("utf-8"))
     content["model"].update(name=HOSTILE, kind=HOSTILE, revision=HOSTILE)

@@ -51,6 +51,13 @@ def test_gaps_are_left_out_pair_by_pair(scores):
     assert not distinct_pairs(scores._replace(values=values), 0.95)[3].any()
 
 
+def test_what_only_rounding_tells_apart_is_equal(scores):
+    values = scores.values.copy()
+    values[:, 3] = values[:, 0] + 1e-13 * (1 + np.arange(120) % 2)
+    gaps = np.where(np.arange(120)[:, None] < 3, np.nan, values)
+    assert pairwise_p(scores._replace(values=values))[0, 3] == 1 == pairwise_p(scores._replace(values=gaps))[0, 3]
+
+
 def test_one_question_tells_nothing_apart(scores):
     alone = Scores(scores.values[:3], scores.cell[:3], scores.group[:3])
     assert not distinct_pairs(alone, 0.95).any()

@@ -118,6 +118,28 @@ def test_a_familys_prompt_is_encoded(bert: Bert, tmp_path: Path) -> None:
     assert model.fingerprint("document")["prompt"] == "passage: "
 
 
+def test_a_model_with_adapters_is_asked_for_those_of_retrieval(bert: Bert, tmp_path: Path) -> None:
+    """As jina-embeddings-v3's own module does, the last one refuses a task that it has no adapter for."""
+    import torch
+
+    class Adapters(torch.nn.Module):
+        forward_kwargs = frozenset({"task"})
+
+        def forward(self, features: dict[str, Any], task: str | None = None) -> dict[str, Any]:
+            factor = {"retrieval.query": 2.0, "retrieval.passage": 3.0}[str(task)]
+            return {**features, "sentence_embedding": features["sentence_embedding"] * factor}
+
+    own = {"retrieval.query": "find: ", "retrieval.passage": "text: "}
+    folder = Path(shutil.copytree(bert("adapted", prompts=own), tmp_path / "jina-embeddings-v3"))
+    model = SentenceTransformerEncoder(str(folder), device="cpu")
+    model.encoder.append(Adapters())
+    for role, name, factor in (("query", "query", 2), ("document", "passage", 3)):
+        expected = factor * reference(folder, TEXTS, prompt=own[f"retrieval.{name}"])
+        assert model.encode(TEXTS, role=role, lang="en") == pytest.approx(expected, abs=1e-5)
+        assert model.fingerprint(role)["task"] == f"retrieval.{name}"
+    assert "task" not in SentenceTransformerEncoder(str(bert())).fingerprint("query")
+
+
 def test_prompts_given_win_and_an_empty_one_is_given(bert: Bert) -> None:
     folder = bert("prompted", prompts={"query": "find: ", "passage": "text: "})
     model = SentenceTransformerEncoder(str(folder), query_prompt="", document_prompt="mine: ", device="cpu")
@@ -194,6 +216,31 @@ def test_a_torn_model_is_an_error_in_one_line(bert: Bert, tmp_path: Path, file: 
         model.encode(TEXTS, role="query", lang="en")  # type: ignore[union-attr]
     assert str(caught.value).startswith(f"the model '{folder}' cannot be loaded: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("saved", "kind", "use"),
+    [
+        ("CrossEncoder", "CrossEncoder", r"rerank\(BASE, MODEL\)"),
+        ("SparseEncoder", "SparseEncoder", r"sparse\(MODEL\)"),
+        ("MultiVectorEncoder", "MultiVectorEncoder", r"colbert\(MODEL\)"),
+        ("ColBERT", "ColBERT", r"colbert\(MODEL\)"),
+        (None, "CrossEncoder", r"rerank\(BASE, MODEL\)"),
+    ],
+)
+def test_a_model_of_another_kind_is_not_taken_for_a_dense_one(
+    bert: Bert, tmp_path: Path, saved: str | None, kind: str, use: str
+) -> None:
+    """Transformers' own folders of rankers have neither modules.json nor a model_type."""
+    folder = Path(shutil.copytree(bert(), tmp_path / "other"))
+    config = folder / ("config_sentence_transformers.json" if saved else "config.json")
+    changed = {"model_type": saved} if saved else {"architectures": ["XLMRobertaForSequenceClassification"]}
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changed}))
+    if not saved:
+        (folder / "modules.json").unlink()
+        (folder / "config_sentence_transformers.json").unlink()
+    with pytest.raises(ModelError, match=rf"other' is no dense model, but {kind}; evaluate it as {use}$"):
+        SentenceTransformerEncoder(str(folder), device="cpu").encode(TEXTS, role="query", lang="en")
 
 
 def test_a_torn_config_names_its_file(bert: Bert, tmp_path: Path) -> None:

@@ -179,6 +179,16 @@ def test_what_is_not_anserinis_jar_is_refused(tmp_path):
             jvm.required_java(jar)
 
 
+@pytest.mark.parametrize(("version", "usable"), [("21.0.4", True), ("17.0.1", False), (None, False)])
+def test_lucene_is_usable_with_a_jar_and_a_java_that_can_run_it(machine, monkeypatch, tmp_path, version, usable):
+    monkeypatch.setenv("ANSERINI_JAR", str(jar_with(tmp_path / "anserini-9-fatjar.jar", 65)))
+    if version:
+        machine("PATH", version)
+    assert jvm.usable() is usable
+    monkeypatch.setenv("ANSERINI_JAR", str(tmp_path / "gone.jar"))
+    assert not jvm.usable()
+
+
 def test_the_jar_of_the_environment_comes_first(monkeypatch, tmp_path):
     jar = jar_with(tmp_path / "anserini-9-fatjar.jar", 65)
     monkeypatch.setenv("ANSERINI_JAR", str(jar))

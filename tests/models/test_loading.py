@@ -155,6 +155,22 @@ def test_fifteen_lines_are_enough_to_evaluate_a_model_of_ones_own(
     assert evaluate(model, benchmark)["RR@10"].tolist() == [1.0]
 
 
+@pytest.mark.parametrize("usable", [True, False])
+def test_lucene_without_a_java_is_listed_with_its_install_line(monkeypatch: pytest.MonkeyPatch, usable: bool) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda name: True)
+    monkeypatch.setattr("mimo_eval.models.jvm.usable", lambda: usable)
+    line = {card.name: card.install for card in catalogue()}["pyserini"]
+    assert line == (None if usable else "pip install 'mimo-eval[pyserini]'")
+
+
+@pytest.mark.parametrize("typed", ["./nope", "../nope"])
+def test_a_folder_that_is_not_there_is_no_hub_id(typed: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown model '{typed}'"):
+        load_model(typed)
+    with pytest.raises(ConfigError, match=f"there is no folder '{typed}' here"):
+        load_model(f"rerank(bm25, {typed})")
+
+
 def test_a_folder_does_not_hide_a_built_in_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bm25").mkdir()
     monkeypatch.chdir(tmp_path)

@@ -91,12 +91,19 @@ def test_what_is_shipped_is_small_and_says_whose_data_it_is_made_of() -> None:
 
 
 def test_translations_are_closer_than_other_texts() -> None:
-    texts = ["The queen lives in a castle.", "Die Königin wohnt in einem Schloss.", "La reina vive en un castillo.", "Wir essen Fisch."]
+    texts = [
+        "The queen lives in a castle.",
+        "Die Königin wohnt in einem Schloss.",
+        "La reina vive en un castillo.",
+        "Wir essen Fisch.",
+    ]
     vectors = load_model("mimo-mini").encode(texts, role="document", lang="en")  # type: ignore[union-attr]
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[3] + 0.2
     assert vectors[1] @ vectors[2] > vectors[2] @ vectors[3] + 0.2
 
 
 def test_it_beats_hashing_and_bm25_on_a_mixed_corpus_by_a_wide_margin() -> None:
-    found = evaluate(["mimo-mini", "bm25", "hashing"], "mini", mixes="parallel", measures="nDCG@20").set_index("model")["nDCG@20"]
+    found = evaluate(["mimo-mini", "bm25", "hashing"], "mini", mixes="parallel", measures="nDCG@20").set_index("model")[
+        "nDCG@20"
+    ]
     assert found["mimo-mini"] > 1.25 * found["bm25"] > 1.25 * found["hashing"]

@@ -25,7 +25,10 @@ INSTRUCT = "Instruct: Given a web search query, retrieve relevant passages that 
         ("Qwen/Qwen3-Embedding-0.6B", "qwen", INSTRUCT, ""),
         ("google/embeddinggemma-300m", "gemma", "task: search result | query: ", "title: none | text: "),
         ("jinaai/jina-embeddings-v2-base-de", "jina v2", "", ""),
+        ("google/embeddinggemma-2", "gemma", "task: search result | query: ", "title: none | text: "),
+        ("jinaai/jina-embeddings-v4", "jina v4", "Query: ", "Passage: "),
         ("jinaai/jina-embeddings-v5-text-small", "jina v5", "Query: ", "Document: "),
+        ("jinaai/jina-embeddings-v5-text-nano-retrieval", "jina v5", "Query: ", "Document: "),
         (r"C:\models\e5-base/", "e5", "query: ", "passage: "),
     ],
 )

@@ -90,5 +90,19 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_hits_name_the_retriever_and_a_query(two: Collection, name: str) -> None:
     spoil, message = BAD[name]
-    with pytest.raises(ModelError, match=rf"^lengths \(first query of the batch: en:q\): .*{message}"):
+    with pytest.raises(ModelError, match=rf"^lengths \((first query of the batch: en:q|query 'en:q')\): .*{message}"):
         found_by(Lengths(spoil), two)
+
+
+@pytest.mark.parametrize("name", ["number too large", "number too small", "nan", "twice"])
+def test_the_query_is_named_whose_answer_is_wrong(collect: Callable[..., Collection], name: str) -> None:
+    documents = {"en": {"a": "x", "b": "xxx", "c": "xx"}}
+    three = collect(documents, {"en": {"p": "?", "q": "!", "r": "."}}, {query: {"a": 1} for query in "pqr"})
+    spoil, message = BAD[name]
+
+    def from_the_second_on(d: Any, s: Any) -> Any:
+        changed = spoil(d, s)
+        return tuple(np.concatenate([before[:1], after[1:]]) for before, after in zip((d, s), changed, strict=True))
+
+    with pytest.raises(ModelError, match=rf"^lengths \(query 'en:q'\): .*{message}"):
+        found_by(Lengths(from_the_second_on), three)

@@ -59,6 +59,7 @@ def content(data: Path, **changes: Any) -> dict[str, Any]:
             "distillation": {"batch_size": 8, "epochs": 2, "lr": 0.02},
             "joint": {"batch_size": 8, "steps": 8, "lr": 0.01},
         },
+        "contamination": {"against": []},
         "rhythm": {"checkpoints": 5, "log": 1},
         "seed": 3,
         **changes,

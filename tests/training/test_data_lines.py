@@ -31,6 +31,29 @@ def test_numbers_of_groups_and_languages():
         lines.pick(np.array([1]), np.array([1]))
 
 
+def test_retrieval_data_are_joined_by_source_and_name():
+    """Group p1 of source one is another than that of source two; a source that comes twice is one."""
+
+    def data(source, pairs, negatives=()):
+        sides = [Lines.of([(name, "en", f"{name} {source}") for name in names], source) for names in zip(*pairs, strict=True)]
+        return Retrieval.of(*sides, pairs, negatives)
+
+    one, two = data("one", [("q1", "p1"), ("q2", "p2")], [("q1", "p2")]), data("two", [("q1", "p1")])
+    more = data("one", [("q3", "p1"), ("q2", "p2")])
+    found = Retrieval.concat([one, two, more])
+    names = [lines.group_names() for lines in (found.queries, found.passages)]
+    sources = [[lines.sources[i] for i in lines.source[lines.first]] for lines in (found.queries, found.passages)]
+    named = [tuple((sources[i][g], names[i][g]) for i, g in enumerate(pair)) for pair in found.positives]
+    assert named == [
+        (("one", "q1"), ("one", "p1")),
+        (("one", "q2"), ("one", "p2")),
+        (("two", "q1"), ("two", "p1")),
+        (("one", "q3"), ("one", "p1")),
+    ]
+    assert found.negatives.tolist() == [[0, 1]]
+    assert Retrieval.concat([one]).positives.tolist() == one.positives.tolist()
+
+
 def test_every_text_is_paired_with_its_anchor():
     rows = Parallel.of(ROWS).anchored("en")
     assert rows.column_names == ["text", "anchor", "lang", "group"]

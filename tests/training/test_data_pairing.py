@@ -186,16 +186,16 @@ def test_meta_tasks_are_laid_out_as_the_method_says(translated):
     found = meta_tasks(data, tasks=20, seed=0, support=4, query=2, languages=3, translated=translated)
     assert found.size == 4 + 2 + 2 * 3
     rows = found.rows
-    assert rows.column_names[:3] == ["question", "positive", "negative"]
+    assert rows.column_names[:3] == ["query", "positive", "negative"]
     assert len(rows) == 20 * found.size
-    check_rows(data, rows, "question", "positive")
+    check_rows(data, rows, "query", "positive")
     assert all(row["negative"].split()[1] != row["positive"].split()[1] for row in rows)
     assert rows["negative_lang"] == rows["positive_lang"]
     for task in range(20):
         mine = rows.select(range(task * found.size, (task + 1) * found.size))
         assert set(mine["task"]) == {task}
         assert mine["part"] == [0] * 4 + [1] * 2 + [2] * 6
-        (a,) = set(mine["question_lang"])
+        (a,) = set(mine["query_lang"])
         assert set(mine["positive_lang"][:4]) == {a}
         (b,) = set(mine["positive_lang"][4:6])
         assert b != a

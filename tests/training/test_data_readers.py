@@ -5,6 +5,7 @@ import json
 
 import pyarrow as pa
 import pytest
+from hub import Hub
 from pyarrow import parquet
 
 from mimo_eval.errors import ConfigError, DataError
@@ -182,23 +183,27 @@ def test_parallel_sentences_files_that_are_wrong(tmp_path):
         read("parallel_sentences")
     with pytest.raises(ConfigError, match="a commit is needed"):
         read("parallel_sentences", repository="org/name", revision="main")
-    with pytest.raises(DataError, match=r"org/name: cannot be fetched .*path=FOLDER"):
+    with pytest.raises(DataError, match=r"HF_HUB_OFFLINE is set and org/name is not here"):
         read("parallel_sentences", repository="org/name", revision="0" * 40)
 
 
-def test_a_repository_is_fetched_at_its_commit(tmp_path, monkeypatch):
-    """The hub is asked for the wanted subsets of one commit; what comes is read as a local copy."""
-    asked = []
-    write(tmp_path / "en-de" / "train.tsv", "one\teins\n")
-    monkeypatch.setattr(
-        "huggingface_hub.snapshot_download", lambda *args, **kwargs: asked.append((args, kwargs)) or str(tmp_path)
-    )
-    found = read("parallel_sentences", repository="org/name", revision="a" * 40, languages=["de"])
+def test_a_repository_is_fetched_at_its_commit_and_then_read_without_the_hub(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    folder = tmp_path / "hub" / "datasets" / "org" / "name"
+    for lang, split, text in (("de", "train", "one\teins\n"), ("de", "dev", "two\tzwei\n"), ("fr", "train", "one\tun\n")):
+        write(folder / f"en-{lang}" / f"{split}.tsv", text)
+    with Hub(tmp_path / "hub") as hub, monkeypatch.context() as online:
+        online.setenv("HF_ENDPOINT", hub.url)
+        online.setattr(constants, "HF_HUB_OFFLINE", False)
+        commit = hub.commit("org/name", "datasets")
+        found = read("parallel_sentences", repository="org/name", revision=commit, languages=["en", "de"])
+        assert [path.rpartition("/resolve/")[2] for _, path, *_ in hub.asked("/resolve/")] == [f"{commit}/en-de/train.tsv"]
     assert found.texts() == ["one", "eins"]
     assert found.sources == ("org/name/en-de/train.tsv",)
-    assert found.history[0]["revision"] == "a" * 40
-    patterns = ["*en-de[-/_]*"]
-    assert asked == [(("org/name",), {"repo_type": "dataset", "revision": "a" * 40, "allow_patterns": patterns})]
+    assert found.history[0]["revision"] == commit
+    again = read("parallel_sentences", repository="org/name", revision=commit, languages=["de"])
+    assert again.revision == found.revision
 
 
 def mmarco(folder):

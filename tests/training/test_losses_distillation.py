@@ -73,8 +73,8 @@ def test_distances_are_the_librarys(distance):
 
 def test_student_and_head_are_trained_and_the_teacher_is_not():
     student = static_student()
-    projection, targets = SharedProjection(4, seed=0)(student), torch.randn(3, 4, requires_grad=True)
-    loss = Distillation(student, projection=projection, targets=targets)
+    targets = torch.randn(3, 4, requires_grad=True)
+    loss = Distillation(student, projection=SharedProjection(0)(student, targets), targets=targets)
     loss(features(student, ["en1 en2", "de3"]), torch.tensor([[0], [2]]))["distillation"].backward()
     assert targets.grad is None
     found = gradients(loss)
@@ -84,14 +84,14 @@ def test_student_and_head_are_trained_and_the_teacher_is_not():
 
 
 def test_one_head_for_all_stages_the_same_for_equal_seeds():
-    student = static_student()
+    student, targets = static_student(), torch.ones(3, 4)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    shared = SharedProjection(4, seed=1)
-    assert shared(student) is shared(student)
+    shared = SharedProjection(1)
+    assert shared(student, targets) is shared(student, targets)
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(SharedProjection(4, seed=1)(student).weight, shared(student).weight)
-    assert not torch.equal(SharedProjection(4, seed=2)(student).weight, shared(student).weight)
+    assert torch.equal(SharedProjection(1)(student, targets).weight, shared(student, targets).weight)
+    assert not torch.equal(SharedProjection(2)(student, targets).weight, shared(student, targets).weight)
 
 
 def test_what_does_not_fit_is_refused():

@@ -37,7 +37,7 @@ def retrieval():
 
 @pytest.fixture
 def material(parallel, retrieval):
-    return Material(parallel, retrieval, Teacher("hashing", query_prompt="Q: "), LANGUAGES, 1, {"hybrid": 4})
+    return Material(parallel, retrieval, Teacher("hashing", query_prompt="Q: "), LANGUAGES, 1, {"hybrid": 4, "maml-align": 30})
 
 
 def test_every_method_says_what_it_is():
@@ -119,7 +119,7 @@ def test_any_method_starts_raw_or_after_stage_1(material, text, stages):
 
 
 def test_methods_without_a_teacher_ask_for_none(retrieval, parallel):
-    bare = Material(None, retrieval, None, LANGUAGES, 1, {"hybrid": 4})
+    bare = Material(None, retrieval, None, LANGUAGES, 1, {"hybrid": 4, "maml-align": 30})
     for name in ("infonce", "xlco", "lakda", "hybrid", "jsd-nce", "maml-align(tasks=2, support=2, query=1)"):
         assert len(load_method(name).stages(bare)) == 1
     for name, key in [
@@ -183,7 +183,7 @@ def test_infonce_stays_in_one_language_and_hybrid_batches_are_of_one_kind(materi
     assert not stage.shuffle
     assert (same.all(axis=1) | ~same.any(axis=1)).all()
     assert 0 < same.all(axis=1).sum() < len(same)
-    with pytest.raises(ConfigError, match="hybrid needs 'the batch size of the stage hybrid'"):
+    with pytest.raises(ConfigError, match=r"hybrid needs 'stages\.hybrid\.batch_size'"):
         load_method("hybrid").stages(Material(None, material.retrieval, None, LANGUAGES, 1))
 
 
@@ -252,6 +252,8 @@ def test_meta_tasks_come_in_whole_batches(material):
     method = load_method("maml-align(tasks=3, support=2, query=1, languages=2)")
     (stage,) = method.stages(material)
     assert (len(stage.rows), stage.shuffle, stage.loss(static_student()).sizes) == (15, False, (2, 1, 2))
+    with pytest.raises(ConfigError, match=r"maml-align needs 'stages\.maml-align\.batch_size'"):
+        method.stages(Material(None, material.retrieval, None, LANGUAGES, 1))
     odd = Material(None, material.retrieval, None, LANGUAGES, 1, {"maml-align": 7})
     with pytest.raises(ConfigError, match="a meta-task is 5 rows, so the batch size must be a multiple of it, not 7"):
         method.stages(odd)
@@ -261,7 +263,7 @@ def test_equal_seeds_give_equal_rows(parallel, retrieval):
     for name in METHODS:
         one, two = (
             [s.rows.to_dict() for s in load_method(SETTINGS.get(name, name)).stages(
-                Material(parallel, retrieval, Teacher("hashing"), LANGUAGES, 5, {"hybrid": 4})
+                Material(parallel, retrieval, Teacher("hashing"), LANGUAGES, 5, {"hybrid": 4, "maml-align": 30})
             )]
             for _ in range(2)
         )  # fmt: skip

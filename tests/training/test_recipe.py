@@ -63,6 +63,41 @@ def test_settings_of_the_command_line_are_typed_by_the_schema(file):
     assert recipe.data.parallel[0].options["names"] == ["toy"]
 
 
+def test_one_source_or_several(data):
+    plain = content(data)
+    one = parse_recipe(plain)
+    assert [source.reader for source in one.data.retrieval] == ["collection"]
+    several = {**plain["data"], "retrieval": [plain["data"]["retrieval"]] * 2}
+    assert len(parse_recipe({**plain, "data": several}).data.sources) == 3
+    # the same collection twice is one collection
+    made = plan(parse_recipe({**plain, "data": several}), data)
+    assert [stage.rows for stage in made.stages] == [96, 16]
+
+
+def test_files_of_every_reader_are_looked_for_in_the_folder_of_data(data, tmp_path):
+    for lang in ("en", "de"):
+        (data / f"x.{lang}").write_text(f"a longer sentence in {lang}\n", "utf-8")
+    source = {"reader": "moses", "options": {"source": "x.en", "target": "x.de", "languages": "en,de"}, "download": "wget it"}
+    recipe = parse_recipe({**content(data, method="distill", stages={}), "data": {"parallel": source}})
+    assert plan(recipe, data).languages == {"en": 1, "de": 1}
+    with pytest.raises(DataError, match="wget it"):
+        plan(recipe, tmp_path)
+
+
+def test_wrong_options_of_a_reader_are_named_with_the_key(data):
+    plain = content(data)
+    plain["data"]["parallel"][0]["options"]["folder"] = "x"
+    with pytest.raises(ConfigError, match=r"data\.parallel\.0: reader 'packs': .*'folder'; its options: path"):
+        plan(parse_recipe(plain), data)
+
+
+def test_evaluation_text_is_looked_for_unless_the_recipe_says_otherwise(data):
+    plain = content(data)
+    del plain["contamination"]
+    assert parse_recipe(plain).contamination.against == ("mini",)
+    assert parse_recipe(content(data)).contamination.against == ()
+
+
 def test_a_file_that_is_no_recipe_is_refused(tmp_path):
     for text in ("- a\n- b\n", "name: [", ""):
         (tmp_path / "bad.yaml").write_text(text, "utf-8")

@@ -143,6 +143,41 @@ def test_any_model_is_a_student_and_its_pooling_can_be_set(body, tmp_path):
         PretrainedStudent(model=str(tmp_path / "nothing")).build(None, None, 0)
 
 
+def test_a_student_is_trained_with_the_prompts_with_which_it_will_be_asked(tmp_path):
+    """A model of a known family has its prompts; what the recipe says wins; the trained folder, of any name, keeps them."""
+    from datasets import Dataset
+
+    from mimo_eval.training.batches import collate_for
+    from mimo_eval.training.validation import Student
+
+    folder = save_plain(tmp_path / "multilingual-e5-small")
+    student = PretrainedStudent(model=str(folder), document_prompt="d: ").build(None, None, 0)
+    student.save_pretrained(str(tmp_path / "trained"), create_model_card=False)
+    again = SentenceTransformer(str(tmp_path / "trained"), device="cpu")
+    assert again.prompts == {"query": "query: ", "document": "d: "}
+    rows = Dataset.from_dict({"query_a": ["ab", "c"], "passage": ["de", "f"], "label": [[0], [1]]})
+    batch = collate_for(again, rows, None)([1, 0])
+    for name, texts in (("query_a", ["query: c", "query: ab"]), ("passage", ["d: f", "d: de"])):
+        assert torch.equal(batch[f"{name}_input_ids"], again.preprocess(texts)["input_ids"])
+    asked = Student(again).encode(["ab"], role="query", lang="en")
+    np.testing.assert_allclose(asked, again.encode(["query: ab"]), atol=1e-6)
+    none = PretrainedStudent(model=str(folder), query_prompt="", document_prompt="").build(None, None, 0)
+    assert "query_a_prompt_length" not in collate_for(none, rows, None)([0])
+
+
+def test_a_static_student_with_prompts_has_them_in_its_tokens(parallel):
+    from datasets import Dataset
+
+    from mimo_eval.training.batches import collate_for
+
+    student = StaticStudent(vocabulary=400, dimension=4).build(parallel, None, 0)
+    student.prompts = {"query": "river ", "document": ""}
+    rows = Dataset.from_dict({"query": ["stone"], "passage": ["stone"], "label": [[0]]})
+    batch = collate_for(student, rows, None)([0])
+    for name, text in (("query", "river stone"), ("passage", "stone")):
+        assert torch.equal(batch[f"{name}_input_ids"], student.preprocess([text])["input_ids"])
+
+
 def test_a_body_gets_a_new_vocabulary(body, parallel, tmp_path):
     student = TransplantedStudent(model=str(body), vocabulary=400).build(parallel, None, 0)
     tokenizer = student.tokenizer

@@ -186,7 +186,10 @@ def test_leading_dimensions_have_length_one_again():
 
 
 def test_names_are_loaded_and_only_encoders_teach():
-    assert Teacher("hashing(dim=8)").width == 8
+    teacher = Teacher("hashing(dim=8)")
+    assert (teacher.width, teacher.encoded) == (0, 0)  # nothing is encoded to know it
+    teacher.rows(["a text"])
+    assert (teacher.width, teacher.encoded) == (8, 1)
     with pytest.raises(ConfigError, match="'bm25' cannot teach"):
         Teacher("bm25")
 
@@ -203,4 +206,4 @@ def test_an_encoder_that_fails_is_named():
 def test_no_texts_no_rows():
     teacher = Teacher(Counting())
     assert teacher.rows([]).tolist() == []
-    assert teacher.vectors.shape == (0, 16)
+    assert teacher.vectors.shape == (0, 0)

@@ -200,22 +200,37 @@ def whole(tmp_path_factory):
     return data, train(parse_recipe(content(data)), folder / "model", data=data)
 
 
-@pytest.mark.parametrize(("stage", "step"), [("distillation", 8), ("joint", 1), ("joint", 7)])
-def test_a_killed_run_goes_on_bit_by_bit(whole, tmp_path, stage, step, cache):
-    """Killed in the middle of a stage, or just after the first stage ended, a run ends in the same weights."""
+class Interrupting(Kept):
+    """Ends the run at a step, as Ctrl+C does."""
+
+    def __init__(self, stage, step):
+        super().__init__()
+        self.at = stage, step
+
+    def report(self, report):
+        super().report(report)
+        if (report.stage, report.step) == self.at:
+            raise KeyboardInterrupt
+
+
+def test_a_killed_run_goes_on_bit_by_bit(whole, tmp_path, cache):
+    """Killed in a stage, interrupted just after it ended and in the next one, a run ends in the same weights."""
     data, undisturbed = whole
     folder = tmp_path / "killed"
-    arguments = [sys.executable, "-c", CHILD.format(here=str(HERE)), str(data), str(folder), stage, str(step)]
+    arguments = [sys.executable, "-c", CHILD.format(here=str(HERE)), str(data), str(folder), "distillation", "8"]
     child = subprocess.run(arguments, capture_output=True, text=True, env={**os.environ, "MIMO_EVAL_CACHE": str(cache)})
     assert child.returncode == -signal.SIGKILL, child.stderr
     assert not folder.exists() and (tmp_path / "killed.partial").is_dir()
+    begun = []
+    for watcher in (Interrupting("joint", 1), Interrupting("joint", 7)):
+        with pytest.raises(KeyboardInterrupt):
+            train(parse_recipe(content(data)), folder, data=data, resume=True, watcher=watcher)
+        begun.append((watcher.reports[0].stage, watcher.reports[0].step))
     watcher = Kept()
     train(parse_recipe(content(data)), folder, data=data, resume=True, watcher=watcher)
+    begun.append((watcher.reports[0].stage, watcher.reports[0].step))
+    assert begun == [("distillation", 6), ("joint", 1), ("joint", 6)]  # checkpoints are made every 5 steps
     assert torch.equal(weights(folder), weights(undisturbed.folder))
-    first = watcher.reports[0]
-    if stage == "joint":
-        assert first.stage == "joint"
-    assert first.step == {8: 6, 1: 1, 7: 6}[step]  # checkpoints are made every 5 steps
     assert not (tmp_path / "killed.partial").exists()
     done = json.loads((folder / "training.json").read_text("utf-8"))
     assert [log["steps"] for log in done["stages"]] == [log.steps for log in undisturbed.stages] == [24, 8]
@@ -247,6 +262,31 @@ def test_validation_keeps_the_best_weights_and_stops_early(data, student, stage)
     assert logs[0].best["step"] <= 2 and logs[0].steps == logs[0].best["step"] + 2
     assert max(scores) > scores[-1]
     assert validation(student)["eval_validation"] == pytest.approx(max(scores))
+
+
+def test_a_stage_shorter_than_the_rhythm_of_validation_is_validated_at_its_end(data, student, stage):
+    validation = Validation(str(data / "asked"), measure="nDCG@10", every=1000)
+    (log,) = fit(student, [stage], StageSettings(batch_size=8, steps=3), validation=validation)
+    assert [score["step"] for score in log.validation] == [3]
+
+
+def test_early_stopping_waits_no_longer_because_a_run_was_broken_off(data, student_files, stage, tmp_path):
+    """With a rate of nearly nothing the first evaluation stays the best, so three more end the stage at step 4."""
+
+    class Broken(Watcher):
+        def report(self, report):
+            if "loss" in report.parts and report.step == 4:
+                raise KeyboardInterrupt
+
+    def run(folder, watcher=None):
+        student = SentenceTransformer(str(student_files), device="cpu")
+        validation = Validation(str(data / "asked"), measure="nDCG@10", every=1, patience=3)
+        settings = StageSettings(batch_size=8, steps=9, lr=1e-12)
+        return fit(student, [stage], settings, folder, rhythm=Rhythm(log=1), validation=validation, watcher=watcher)[0]
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", Broken())
+    assert run(tmp_path / "run").steps == run(tmp_path / "other").steps == 4
 
 
 def test_validation_is_one_known_measure(data):

@@ -37,7 +37,7 @@ def test_the_card_tells_what_a_reader_must_know(trained):
         "CC0, invented too",
         "Filters took away: no translation 0",
         "| mini |",
-        "Method: `mimo(lambda=0.5)`. Teacher: `hashing` (en), 81 texts encoded once.",
+        "Method: `mimo(lambda=0.5)`. Teacher: `hashing` (en), 80 texts encoded once.",
         "| distillation | 96 | 24 | 192 |",
         "nDCG@20 on mini (parallel)",
         f"mimo-eval {__version__}",
@@ -80,9 +80,10 @@ def test_evaluation_text_in_the_data_stops_the_run_unless_it_is_removed_or_allow
     assert not (tmp_path / "m").exists()
     kept = train(recipe(remove=True), tmp_path / "removed", data=data)
     assert kept.record["data"]["parallel"]["lines"] == 64
+    assert "were taken out before training" in (tmp_path / "removed" / "README.md").read_text("utf-8")
     loose = train(recipe(allow=True), tmp_path / "allowed", data=data)
     assert loose.record["data"]["parallel"]["lines"] == 96
-    assert "**Lines that match were found**" in (tmp_path / "allowed" / "README.md").read_text("utf-8")
+    assert "**Lines that match were trained on**" in (tmp_path / "allowed" / "README.md").read_text("utf-8")
 
 
 def test_foreign_folders_are_not_touched(tmp_path):

@@ -61,7 +61,7 @@ function ticks(low, high) {
 }
 
 function scatter(points, open) {
-  const width = 720, height = 400, edge = {left: 56, right: 24, top: 30, bottom: 46};
+  const width = Math.max(320, Math.min(720, $('geometry-body').clientWidth)), height = 400, edge = {left: 56, right: 24, top: 30, bottom: 46};
   const range = (key) => {
     const values = points.map((p) => p[key]), low = Math.min(...values), high = Math.max(...values), room = (high - low) * 0.12 || 0.1;
     return [low - room, high + room];

@@ -62,7 +62,7 @@ function versusSheet() {
   return [
     sheetHead('Compare two models', closeDialog),
     el('div', {class: 'versus'}, chooser(0), chooser(1)),
-    el('p', {class: 'soft small'}, `${view.measure.name}; difference is second minus first. “Real” is a paired test on questions, Holm over all pairs of that ranking.`),
+    el('p', {class: 'soft small'}, `${view.measure.name}; difference is second minus first. “Significant” says a paired test on questions, Holm over all pairs of that ranking.`),
     versusTable('By setting', 'Setting', settings),
     one && one.byLanguage[state.measure] && [versusTable(`By query language, ${settingLabel(group, state.setting)}`, 'Language', languages)],
     group.pairs.map((table) => [el('h3', {}, `Difference of ${group.measures[table.measure].name} by query and document language${group.pairs.length > 1 ? `, ${table.collection}` : ''}`), differenceMap(group, table, a, b)]),
@@ -72,7 +72,7 @@ function versusSheet() {
 function versusTable(title, first, rows) {
   const usable = rows.filter(([, x, y]) => known(x) && known(y)), largest = Math.max(...usable.map(([, x, y]) => Math.abs(y - x)), 0);
   return [el('h3', {}, title), el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': title}, el('table', {class: 'plain'},
-    el('thead', {}, el('tr', {}, [first, 'First', 'Second', 'Difference', 'Real', ''].map((h, n) => (h ? el('th', {scope: 'col', class: n && n < 4 ? 'number' : null}, h) : el('td', {}))))),
+    el('thead', {}, el('tr', {}, [first, 'First', 'Second', 'Difference', 'Significant', ''].map((h, n) => (h ? el('th', {scope: 'col', class: n && n < 4 ? 'number' : null}, h) : el('td', {}))))),
     el('tbody', {}, usable.map(([name, x, y, differ]) => el('tr', {}, el('th', {scope: 'row'}, name),
       el('td', {class: 'number'}, shown(x, view.measure)), el('td', {class: 'number'}, shown(y, view.measure)),
       el('td', {class: `number ${view.sign && differ ? (view.sign * (y - x) > 0 ? 'up' : 'down') : ''}`}, signed(y - x, view.measure)),

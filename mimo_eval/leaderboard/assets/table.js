@@ -140,6 +140,9 @@ function renderTable(s) {
   return rows.length;
 }
 
+// A name that breaks at its marks before it breaks inside a word.
+const breakable = (name) => el('bdi', {}, name.split(/(?<=[(,=/])/).flatMap((part, n) => (n ? [el('wbr'), part] : [part])));
+
 function row(i, columns, s) {
   const entry = view.group.entries[i], picked = s.pick.includes(i);
   const tie = (on) => () => markTied(i, on);
@@ -147,7 +150,7 @@ function row(i, columns, s) {
     el('th', {scope: 'row', class: 'name'}, el('div', {},
       el('input', {type: 'checkbox', checked: picked, 'aria-label': `Pick ${entry.name} to compare`, 'data-focus': `pick:${i}`, onchange: () => pick(i)}),
       el('span', {class: 'place'}, known(view.places[i]) ? String(view.places[i]) : '–'),
-      el('button', {type: 'button', 'data-focus': `open:${i}`, title: 'Show this model', onclick: () => change({open: i})}, bdi(entry.name)),
+      el('button', {type: 'button', 'data-focus': `open:${i}`, title: 'Show this model', onclick: () => change({open: i})}, breakable(entry.name)),
       entry.marks.map((mark) => el('span', {class: 'badge', title: mark === 'prompts' ? entry.prompts.map(([role, text]) => `${role}: ${text}`).join('\n') : mark}, mark === 'prompts' ? 'prompt' : 'twin', hidden(mark === 'prompts' ? ' used' : ` ${mark}`))))),
     columns.map((column) => {
       if (column.cell) return el('td', {class: cellClass(column)}, column.cell(i));

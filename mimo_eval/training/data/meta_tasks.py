@@ -22,7 +22,7 @@ class MetaTasks(NamedTuple):
     """Meta-tasks, laid out as rows."""
 
     rows: datasets.Dataset
-    """Columns question, positive, negative, their languages, task and part (int64, a number into PARTS), query_group,
+    """Columns query, positive, negative, their languages, task and part (int64, a number into PARTS), query_group,
     passage_group. All tasks have equally many rows: support, then bilingual, then multilingual."""
     size: int
     """Rows per task: a batch of n tasks is n · size rows, in order."""
@@ -77,7 +77,7 @@ def meta_tasks(
     asked_in, answered_in = spoken.reshape(2, -1)
     negative = _negatives(sides, queries, answered_in, rng)
     columns = {
-        "question": (data.queries, sides.query_line(queries, asked_in, rng)),
+        "query": (data.queries, sides.query_line(queries, asked_in, rng)),
         "positive": (data.passages, sides.passage_line(passages, answered_in, rng)),
         "negative": (data.passages, sides.passage_line(negative, answered_in, rng)),
     }

@@ -83,6 +83,28 @@ class Retrieval:
             [pair for pair, gain in zip(pairs, frame["relevance"], strict=True) if gain < 1],
         )
 
+    @classmethod
+    def concat(cls, parts: Sequence[Retrieval]) -> Retrieval:
+        """Join data; groups of equal names in one source are one group, as for `Lines`.
+
+        :param parts: at least one.
+        :return: all texts and pairs, those of earlier parts first.
+        """
+        queries: Lines = Lines.concat([part.queries for part in parts])
+        passages: Lines = Lines.concat([part.passages for part in parts])
+        numbers = list(
+            zip(
+                _joined([part.queries for part in parts], queries),
+                _joined([part.passages for part in parts], passages),
+                strict=True,
+            )
+        )
+        positives, negatives = (
+            _distinct(np.concatenate([_moved(pairs, *moved) for pairs, moved in zip(every, numbers, strict=True)]))
+            for every in ([part.positives for part in parts], [part.negatives for part in parts])
+        )
+        return cls(queries, passages, positives, negatives)
+
     @property
     def languages(self) -> tuple[str, ...]:
         """Every language of a query or a passage, sorted."""
@@ -137,6 +159,12 @@ def _renumbered(old: Lines, new: Lines, keep: np.ndarray) -> np.ndarray:
     numbers = np.full(old.groups, -1, np.int64)
     numbers[old.group[keep]] = new.group
     return numbers
+
+
+def _joined(parts: Sequence[Lines], whole: Lines) -> list[np.ndarray]:
+    """Return for each part the numbers that its groups have in the whole."""
+    places = np.split(whole.group, np.cumsum([len(part) for part in parts])[:-1])
+    return [place[part.first] for part, place in zip(parts, places, strict=True)]
 
 
 def _moved(pairs: np.ndarray, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:

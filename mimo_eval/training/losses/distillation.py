@@ -17,24 +17,24 @@ class SharedProjection:
 
     It belongs to the losses, not to the student, so it is not in the saved model.
 
-    :param width: of the teacher's vectors.
     :param seed: of the first weights.
     """
 
-    def __init__(self, width: int, seed: int) -> None:
-        self.width, self.seed = width, seed
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.head: nn.Linear | None = None
 
-    def __call__(self, model: Any) -> nn.Linear:
+    def __call__(self, model: Any, targets: Tensor) -> nn.Linear:
         """Return the head, made at the first call.
 
         :param model: the student.
+        :param targets: (n, d_t) vectors of the teacher.
         :return: the same module each time.
         """
         if self.head is None:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(self.seed)
-                self.head = nn.Linear(model.get_embedding_dimension(), self.width)
+                self.head = nn.Linear(model.get_embedding_dimension(), targets.shape[1])
         return self.head
 
 

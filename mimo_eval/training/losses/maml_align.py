@@ -24,7 +24,7 @@ class MamlAlign(nn.Module):  # type: ignore[misc]
     computed at theta + (phi - theta) with the difference held constant. As in the released code, the distillation compares two
     sums, and neither side is detached. A set's loss is `TripletMarginLoss` on embeddings of length 1, the mean of its triplets.
 
-    Text columns: question, positive, negative. Labels: ignored, the rows' order says what they are: per task the support,
+    Text columns: query, positive, negative. Labels: ignored, the rows' order says what they are: per task the support,
     the bilingual and the multilingual set. A batch is whole tasks.
 
     :param model: the student.
@@ -52,7 +52,7 @@ class MamlAlign(nn.Module):  # type: ignore[misc]
     def forward(self, features: Sequence[Features], labels: Tensor) -> dict[str, Tensor]:
         """Adapt a teacher to each task and return the parts of the loss.
 
-        :param features: of questions, positives, negatives.
+        :param features: of queries, positives, negatives.
         :param labels: ignored, but for the number of rows.
         :return: `teacher`, `student` and `distillation`, scalars.
         :raises ConfigError: if the batch is not made of whole tasks.

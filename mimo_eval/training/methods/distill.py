@@ -44,7 +44,7 @@ class Distilling(Options):
             from mimo_eval.training.losses import Distillation
 
             targets = torch.from_numpy(teacher.vectors)
-            return Distillation(model, projection=projection(model), targets=targets, distance=self.distance)
+            return Distillation(model, projection=projection(model, targets), targets=targets, distance=self.distance)
 
         return Stage("distillation", labelled(rows, ["text"], label), loss)
 
@@ -52,11 +52,12 @@ class Distilling(Options):
         """Return the head, one for all stages of a run.
 
         :param material: with a teacher.
-        :return: what makes it when the student is known.
+        :return: what makes it when student and vectors are known.
         """
         from mimo_eval.training.losses import SharedProjection
 
-        return SharedProjection(needed(material.teacher, "teacher", self.method).width, material.seed)
+        needed(material.teacher, "teacher", self.method)
+        return SharedProjection(material.seed)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,6 @@ class Hybrid(Pairs):
         :return: the stage `hybrid`.
         """
         retrieval = self.retrieval(material)
-        size = needed(material.batch_size.get(self.method), "the batch size of the stage hybrid", self.method)
+        size = needed(material.batch_size.get(self.method), "stages.hybrid.batch_size", self.method)
         rows = hybrid(retrieval, batch_size=size, seed=material.seed, rows=self.count(retrieval), mono=self.mono)
         return self.pairs_stage(material, rows, shuffle=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mimo_eval.errors import ConfigError
 from mimo_eval.training.data.meta_tasks import meta_tasks
 from mimo_eval.training.methods.options import option
-from mimo_eval.training.methods.rows import labelled, numbers
+from mimo_eval.training.methods.rows import labelled, needed, numbers
 from mimo_eval.training.methods.staged import Staged
 from mimo_eval.training.stage import Material, Stage
 
@@ -49,7 +49,7 @@ class MamlAlign(Staged):
             query=self.query,
             languages=self.languages,
         )
-        batch = material.batch_size.get(self.method, drawn.size)
+        batch = needed(material.batch_size.get(self.method), "stages.maml-align.batch_size", self.method)
         if batch % drawn.size:
             raise ConfigError(
                 f"{self.method}: a meta-task is {drawn.size} rows, so the batch size must be a multiple of it, not {batch}"
@@ -64,4 +64,4 @@ class MamlAlign(Staged):
             )
 
         label = numbers(drawn.rows, "task")[:, None]
-        return Stage(self.method, labelled(drawn.rows, ["question", "positive", "negative"], label), loss, shuffle=False)
+        return Stage(self.method, labelled(drawn.rows, ["query", "positive", "negative"], label), loss, shuffle=False)

@@ -57,10 +57,11 @@ class Mimo(Contrastive):
 
             from mimo_eval.training.losses import Balance, Joint
 
+            targets = torch.from_numpy(teacher.vectors)
             return Joint(
                 model,
-                projection=head(model),
-                targets=torch.from_numpy(teacher.vectors),
+                projection=head(model, targets),
+                targets=targets,
                 balance=Balance(self.lambda_, self.balance),
                 scale=self.scale,
                 distance=self.distance,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from mimo_eval.errors import ConfigError
+from mimo_eval.training.data.lines import as_dataset
 
 if TYPE_CHECKING:
     import datasets
@@ -45,13 +46,13 @@ def labelled(rows: datasets.Dataset, texts: Sequence[str], label: np.ndarray, **
     :return: the text columns and `label`, lists of m numbers.
     """
     import pyarrow as pa
-    from datasets import Dataset
 
     table = rows.with_format("arrow")[:].select(list(texts))
     for name, column in more.items():
         table = table.append_column(name, column)
     flat = pa.array(np.ascontiguousarray(label, np.int64).reshape(-1))
-    return Dataset(table.append_column("label", pa.FixedSizeListArray.from_arrays(flat, label.shape[1])))
+    table = table.append_column("label", pa.FixedSizeListArray.from_arrays(flat, label.shape[1]))
+    return as_dataset(table, rows._fingerprint, label)
 
 
 def numbers(rows: datasets.Dataset, column: str) -> np.ndarray:

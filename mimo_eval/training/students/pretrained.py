@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from mimo_eval.errors import ModelError
+from mimo_eval.models.prompts import find
 from mimo_eval.models.sources import first_line
+from mimo_eval.protocols import Role
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -29,6 +31,10 @@ class PretrainedStudent(BaseModel):
     """Branch, tag or commit on the hub."""
     pooling: Literal["mean", "cls", "lasttoken"] | None = None
     """How token vectors become one, instead of the model's own way."""
+    query_prompt: str | None = None
+    """Put before queries, in training and ever after; as `mimo-eval run` asks this model by default."""
+    document_prompt: str | None = None
+    """Put before passages and parallel text, likewise."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model."""
 
@@ -41,7 +47,15 @@ class PretrainedStudent(BaseModel):
         :return: the student, on the device that sentence-transformers chooses.
         :raises ModelError: if it cannot be loaded.
         """
-        return load(self.model, self.revision, self.pooling, self.trust_remote_code, seed)
+        student = load(self.model, self.revision, self.pooling, self.trust_remote_code, seed)
+        given: dict[Role, str | None] = {"query": self.query_prompt, "document": self.document_prompt}
+        config = {"prompts": student.prompts, "default_prompt_name": student.default_prompt_name}
+        student.prompts = {
+            role: find(self.model, config, role).text if prompt is None else prompt for role, prompt in given.items()
+        }
+        student.default_prompt_name = None
+        student.similarity_fn_name = "cosine"  # what every loss trains
+        return student
 
 
 def load(

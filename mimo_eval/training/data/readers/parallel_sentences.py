@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mimo_eval.collections import downloads
 from mimo_eval.collections.jsonl import clean
+from mimo_eval.collections.remote import Remote, Repo
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import normalise
 from mimo_eval.training.data.lines import Parallel
@@ -16,6 +19,8 @@ SUBSET = re.compile(r"(?<![A-Za-z0-9])en-([a-z]{2,3}(?:[-_](?:cn|tw|br))?)(?![A-
 COMMIT = re.compile(r"[0-9a-f]{40}")
 COLUMNS = ["english", "non_english"]
 BATCH = 65_536
+
+logger = logging.getLogger(__name__)
 
 
 def parallel_sentences(
@@ -41,7 +46,7 @@ def parallel_sentences(
     wanted = {normalise(lang) for lang in languages} - {"en"} if languages else None
     if (path is None) == (repository is None):
         raise ConfigError("parallel_sentences takes either a path or a repository")
-    root = Path(path) if path is not None else fetch(str(repository), revision, languages)
+    root = Path(path) if path is not None else fetch(str(repository), revision, sorted(wanted or ()), split)
     files = [(file, lang) for file, lang in subsets(root, split) if wanted is None or lang in wanted]
     absent = (wanted or set()) - {lang for _, lang in files}
     if absent or not files:
@@ -111,23 +116,22 @@ def _tsv(file: Path) -> Iterator[tuple[str, str]]:
         yield fields[0], fields[1]
 
 
-def fetch(repository: str, revision: str | None, languages: Sequence[str] | None) -> Path:
+def fetch(repository: str, revision: str | None, languages: Sequence[str] | None, split: str) -> Path:
     """Fetch the subsets of some languages from the hub, once.
 
     :param repository: a data set.
     :param revision: its commit.
-    :param languages: languages; all if None.
+    :param languages: languages besides English; all if None.
+    :param split: part of the file names.
     :return: the folder of this commit.
     :raises ConfigError: if the commit is not one.
     :raises DataError: if they cannot be fetched.
     """
-    from huggingface_hub import snapshot_download
-
     if not COMMIT.fullmatch(revision or ""):
         raise ConfigError(f"{repository}: revision={revision}: a commit is needed, 40 hexadecimal digits, as its page shows it")
-    patterns = [f"*en-{lang}[-/_]*" for lang in languages] if languages else None
-    try:
-        return Path(snapshot_download(repository, repo_type="dataset", revision=revision, allow_patterns=patterns))
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(f"{repository}: cannot be fetched ({reason[0]}); a local copy is read with path=FOLDER") from error
+    patterns = [f"*en-{lang}[-/_]*{split}*" for lang in languages or ["*"]]
+    parts = downloads.plan(Remote((Repo(repository, str(revision), tuple(patterns), "as its page says"),)))
+    if any(part.missing for part in parts):
+        logger.warning("%s", "\n".join(downloads.lines(repository, parts)))
+    downloads.fetch(parts)
+    return parts[0].record.folder

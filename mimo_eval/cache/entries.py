@@ -1,0 +1,122 @@
+"""What lies in the cache: one entry per encoder and role, retriever, collection, download, archive and so on."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mimo_eval.collections.kept import META
+from mimo_eval.errors import DataError
+from mimo_eval.files import cache_dir, read_json
+from mimo_eval.locks import USED
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that is kept, used and removed as a whole."""
+
+    kind: str
+    """One of KINDS."""
+    path: Path
+    name: str
+    """Of the model or collection."""
+    detail: str
+    """Such as the role and the number of vectors."""
+    size: int
+    """Bytes."""
+    used: float
+    """Time of the last use, seconds since 1970; of the last change where no use is noted."""
+
+
+def entries(root: Path | None = None) -> list[Entry]:
+    """Return what lies in the cache, by kind and name.
+
+    :param root: the cache folder.
+    """
+    root = root or cache_dir()
+    found = []
+    for kind, describe in KINDS.items():
+        for path in sorted((root / kind).glob("*")):
+            if path.name.startswith("."):
+                found.append(_entry(kind, path, ("(unfinished)", "left by a killed process, or being written")))
+            else:
+                found.append(_entry(kind, path, _described(describe, path)))
+    return sorted(found, key=lambda entry: (list(KINDS).index(entry.kind), entry.name, entry.path))
+
+
+def _described(describe: Callable[[Path], tuple[str, str]], path: Path) -> tuple[str, str]:
+    try:
+        return describe(path)
+    except (DataError, OSError, KeyError, TypeError, AttributeError, ValueError):
+        return path.name, "not readable; see `mimo-eval cache verify`"
+
+
+def _entry(kind: str, path: Path, said: tuple[str, str]) -> Entry:
+    size, changed = 0, 0.0
+    for file in [path, *path.rglob("*")] if path.is_dir() else [path]:
+        with suppress(OSError):  # another process removes what it is done with
+            stat = file.stat()
+            size += stat.st_size if file.is_file() else 0
+            changed = max(changed, stat.st_mtime)
+    with suppress(OSError):
+        changed = (path / USED).stat().st_mtime
+    return Entry(kind, path, *said, size, changed)
+
+
+def _vectors(path: Path) -> tuple[str, str]:
+    meta = read_json(path / "encoder.json")
+    counts: dict[str, int] = {}
+    for file in path.rglob("*.safetensors"):
+        lang = file.relative_to(path).parts[0]
+        counts[lang] = counts.get(lang, 0) + rows(file)
+    storage = f", {meta['storage']}" if "storage" in meta else ""
+    return str(meta["model"]), f"{meta['role']}, {sum(counts.values()):,} vectors in {_languages(len(counts))}{storage}"
+
+
+def _languages(count: int) -> str:
+    return f"{count} language{'' if count == 1 else 's'}"
+
+
+def rows(file: Path) -> int:
+    """Return the number of vectors in a chunk, from its header; 0 for one that is not readable."""
+    with suppress(OSError, ValueError, KeyError, TypeError, IndexError, struct.error), file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        return int(json.loads(stream.read(min(length, 100_000)))["rows"]["shape"][0])
+    return 0
+
+
+def _indexes(path: Path) -> tuple[str, str]:
+    said: dict[str, Any] = read_json(path / "retriever.json")
+    manifests = [read_json(file) for file in path.glob("*/*/manifest.json")]
+    documents = sum(manifest["documents"] for manifest in manifests)
+    kind = str(said["type"]).rpartition(".")[2]
+    return str(said.get("model", kind)), f"{len(manifests)} indexes of {documents:,} documents"
+
+
+def _collections(path: Path) -> tuple[str, str]:
+    meta = read_json(path / META)
+    if "info" not in meta:
+        return path.name, f"{meta['rows']:,} texts"
+    return meta["info"]["name"], f"{meta['rows']['documents']:,} documents, {meta['rows']['queries']:,} queries"
+
+
+def _files(path: Path) -> tuple[str, str]:
+    count = sum(1 for file in path.rglob("*") if file.is_file() and file.name != USED) if path.is_dir() else 1
+    return path.name, f"{count:,} file{'' if count == 1 else 's'}"
+
+
+KINDS: dict[str, Callable[[Path], tuple[str, str]]] = {
+    "vectors": _vectors,
+    "indexes": _indexes,
+    "collections": _collections,
+    "downloads": _files,
+    "unpacked": _files,
+    "pairs": _files,
+    "training": _files,
+}
+"""Folder in the cache to what says (name, detail) of a thing in it."""

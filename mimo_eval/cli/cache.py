@@ -1,0 +1,103 @@
+"""`mimo-eval cache`: what lies in the cache, whether it is whole, and what can go."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """List, verify and clear what is kept between runs."""
+
+
+@command.command()
+def path() -> None:
+    """Print the cache folder, which $MIMO_EVAL_CACHE can name."""
+    from mimo_eval.files import cache_dir
+
+    click.echo(cache_dir())
+
+
+@command.command("ls")
+@click.option("--paths", is_flag=True, help="Also print where each thing lies.")
+def list_(paths: bool) -> None:
+    """List what lies there: what, of which model or collection, how large, when last used."""
+    import time
+
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mimo_eval import cache
+    from mimo_eval.cli.console import stdout
+    from mimo_eval.collections.downloads import readable
+    from mimo_eval.files import cache_dir
+
+    table = Table("what", "of", "detail", box=box.SIMPLE_HEAD)
+    table.add_column("size", justify="right")
+    table.add_column("last used", justify="right")
+    found, now = cache.entries(), time.time()
+    for entry in found:
+        where = f"\n{entry.path}" if paths else ""
+        table.add_row(entry.kind, escape(entry.name), escape(entry.detail + where), readable(entry.size), ago(now - entry.used))
+    console = stdout()
+    console.print(table)
+    console.print(f"{escape(str(cache_dir()))}: {readable(sum(entry.size for entry in found))}")
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was, such as `3 h ago`."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return "now"
+
+
+@command.command()
+@click.option("--repair", is_flag=True, help="Remove what is damaged, and nothing else; the next run makes it again.")
+def verify(repair: bool) -> None:
+    """Compare everything with its checksum; the exit code is 3 if something is damaged and was not removed."""
+    from mimo_eval import cache
+
+    good = unchecked = 0
+    damages = []
+    for checked in cache.verify():
+        if checked.damage is not None:
+            damages.append(checked.damage)
+            click.echo(f"damaged: {checked.damage.path}: {checked.damage.what}")
+        elif checked.unchecked:
+            unchecked += 1
+        else:
+            good += 1
+    removed = cache.repair(damages) if repair else []
+    for gone in removed:
+        click.echo(f"removed: {gone}")
+    without = f", {unchecked:,} without a checksum" if unchecked else ""
+    click.echo(f"{good:,} good{without}, {len(damages):,} damaged")
+    remaining = [damage for damage in damages if damage.remove not in removed]
+    if remaining:
+        click.echo("`mimo-eval cache verify --repair` removes what is damaged; the next run makes it again", err=True)
+        sys.exit(3)
+
+
+@command.command()
+@click.option("--older-than", metavar="AGE", help="Remove what was not used for so long, such as 30d.")
+@click.option("--max-size", metavar="SIZE", help="Remove what was used longest ago until the rest fits, such as 50GB.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def gc(older_than: str | None, max_size: str | None, dry_run: bool) -> None:
+    """Remove what is no longer used; what a process uses stays."""
+    from mimo_eval import cache
+    from mimo_eval.collections.downloads import readable
+
+    age = cache.parse_age(older_than) if older_than else None
+    size = cache.parse_size(max_size) if max_size else None
+    removed, busy = cache.collect(age, size, dry_run)
+    for entry in removed:
+        click.echo(
+            f"{'would remove' if dry_run else 'removed'} {entry.kind}: {entry.name}, {entry.detail} ({readable(entry.size)})"
+        )
+    for entry in busy:
+        click.echo(f"in use, kept: {entry.kind}: {entry.name}, {entry.detail}", err=True)
+    click.echo(f"{readable(sum(entry.size for entry in removed))} {'would become' if dry_run else 'became'} free")

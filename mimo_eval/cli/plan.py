@@ -1,0 +1,109 @@
+"""`mimo-eval plan`: what an evaluation will cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mimo_eval.cli.options import data_option, languages_option, load_models, model_options
+
+if TYPE_CHECKING:
+    from mimo_eval.planning import Need
+
+
+@click.command()
+@click.argument("model")
+@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name, YAML file, or a collection's folder.")
+@click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="Devices that encode at once.")
+@click.option("--price-per-hour", type=click.FloatRange(min=0), help="Dollars for an hour of one device.")
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), help="Documents per second and device, if measured elsewhere."
+)
+@click.option("--tokens-per-text", type=click.FloatRange(min=1), help="Tokens of a document, where its texts are not here.")
+@languages_option
+@data_option
+@model_options
+def command(
+    model: str,
+    benchmark: str,
+    gpus: int,
+    price_per_hour: float | None,
+    rate: float | None,
+    tokens_per_text: float | None,
+    languages: str | None,
+    data: Path | None,
+    **options: Any,
+) -> None:
+    """Say what evaluating MODEL will cost: texts, tokens, bytes of vectors, hours and dollars, and what is done already.
+
+    Speed is that of this machine, measured on a few texts, unless --rate is given. Nothing is downloaded.
+    """
+    from mimo_eval import evaluation, planning
+    from mimo_eval import languages as codes
+    from mimo_eval.benchmark import load_benchmark
+
+    chosen = evaluation.changed(load_benchmark(benchmark), languages=codes.parse_languages(languages))
+    for loaded in load_models((model,), **options):
+        needs = planning.plan(loaded, chosen, data, rate, tokens_per_text)
+        _table(needs)
+        _sum(needs, gpus, price_per_hour, given=rate is not None)
+
+
+def _table(needs: list[Need]) -> None:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    from mimo_eval.cli.console import stdout
+    from mimo_eval.collections.downloads import readable
+
+    table = Table("model", "collection", "role", box=box.SIMPLE_HEAD)
+    for title in ("texts", "stored", "to encode", "a text", "tokens", "vectors", "texts/s", "hours"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for need in needs:
+        counted = need.texts is not None
+        table.add_row(
+            escape(need.model),
+            escape(need.collection),
+            need.role,
+            f"{need.texts:,}" if counted else "unknown",
+            "–" if need.stored is None else f"{need.stored:,}",
+            f"{need.lacking:,}" if counted else "unknown",
+            "–" if need.tokens_per_text is None else f"{need.tokens_per_text:.0f} tok.",
+            "–" if need.tokens is None or not counted else _short(need.tokens),
+            readable(round(need.size)) if counted else "unknown",
+            f"{need.rate:,.0f}" if need.rate >= 10 else f"{need.rate:.1f}",
+            f"{need.seconds / 3600:,.2f}" if counted else "unknown",
+        )
+    stdout().print(table)
+
+
+def _short(number: float) -> str:
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f} {letter}"
+    return f"{number:.0f}"
+
+
+def _sum(needs: list[Need], gpus: int, price: float | None, given: bool) -> None:
+    from mimo_eval.collections.downloads import readable
+
+    hours = sum(need.seconds for need in needs) / 3600 / gpus
+    least = "at least " if any(need.texts is None for need in needs) else ""
+    devices = "one device" if gpus == 1 else f"{gpus} devices"
+    size = readable(round(sum(need.size for need in needs)))
+    click.echo(f"{least}{hours:,.2f} hours on {devices}; vectors {size}")
+    if price is not None:
+        click.echo(f"{least}${hours * gpus * price:,.2f} at ${price:g} an hour and device")
+    how = "as given" if given else "measured on this machine, a moment ago"
+    click.echo(f"speed: {how}; loading, searching and scoring are not counted")
+    others = {(need.sampled, need.collection) for need in needs if need.sampled != need.collection.partition("(")[0]}
+    for sampled, name in sorted(others):
+        click.echo(
+            f"the texts of {name} are not here: tokens and speed are those of {sampled}'s shorter or longer texts; "
+            "--tokens-per-text says better",
+        )
+    for source in sorted({need.counted for need in needs if need.counted not in ("", "counted")}):
+        click.echo(f"numbers of texts: {source}")

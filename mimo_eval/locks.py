@@ -1,0 +1,67 @@
+"""Who uses a folder of the cache: a shared lock of the operating system, and the time of the last use.
+
+A killed process holds no lock. Where the system has no shared locks, or the folder is read-only, nothing is held.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+USED = ".used"
+"""The file that is locked; its time is that of the last use."""
+
+
+class Use:
+    """Keeps `mimo-eval cache gc` from a folder for as long as the object lives.
+
+    :param folder: an existing folder of the cache.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._handle: int | None = None
+        with suppress(OSError):
+            self._handle = os.open(folder / USED, os.O_RDWR | os.O_CREAT, 0o666)
+            os.utime(folder / USED)
+            if fcntl is not None:
+                fcntl.flock(self._handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def __del__(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+
+
+def touch(folder: Path) -> None:
+    """Note that a folder is used now, where that can be noted."""
+    with suppress(OSError):
+        (folder / USED).touch()
+
+
+@contextmanager
+def unused(folder: Path) -> Iterator[bool]:
+    """Say whether no process uses a folder; while the `with` block runs, none can begin to.
+
+    :param folder: a folder of the cache.
+    """
+    try:
+        handle = os.open(folder / USED, os.O_RDWR)
+    except OSError:
+        yield True
+        return
+    try:
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except OSError:
+            free = False
+        yield free
+    finally:
+        os.close(handle)

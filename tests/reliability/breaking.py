@@ -1,0 +1,99 @@
+"""Breaks the job in many places and finishes it; prints a line of JSON for each. Arguments: what, data, folder for work."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from job import attempt, count_events, count_flushes, in_child, limit_files, outcome
+
+WHAT, DATA, WORK = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+
+
+def say(**said: object) -> None:
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+def fresh(name: str) -> tuple[Path, Path]:
+    for part in ("cache", "results"):
+        shutil.rmtree(WORK / name / part, ignore_errors=True)
+    return WORK / name / "cache", WORK / name / "results"
+
+
+def reference() -> tuple[str, int, float]:
+    """Run unbroken; return the outcome, the number of events, and the seconds."""
+    cache, results = fresh("whole")
+
+    def counted() -> None:
+        events, flushes = count_events((str(cache), str(results))), count_flushes()
+        attempt(cache, results, DATA)
+        (WORK / "flushes").write_text(str(flushes()))
+        (WORK / "events").write_text(str(events()))
+
+    start = time.perf_counter()
+    assert in_child(counted) == 0
+    return outcome(cache, results), int((WORK / "events").read_text()), time.perf_counter() - start
+
+
+def killed(points: int) -> None:
+    expected, events, seconds = reference()
+    rng = random.Random(11)
+    for number in range(points):
+        cache, results = fresh("broken")
+        if number % 2:
+            at = rng.randint(1, events)
+
+            def work(at: int = at) -> None:
+                count_events((str(cache), str(results)), at)  # noqa: B023
+                attempt(cache, results, DATA)  # noqa: B023
+
+            status = in_child(work)
+        else:
+            at = -1
+            status = in_child(lambda: attempt(cache, results, DATA), kill_after=rng.uniform(0, seconds))  # noqa: B023
+        again = in_child(lambda: attempt(cache, results, DATA))  # noqa: B023
+        say(at=at, of=events, status=status, again=again, same=outcome(cache, results) == expected)
+
+
+def full() -> None:
+    expected, _, _ = reference()
+    flushes = int((WORK / "flushes").read_text())
+    for size in (0, 2000, 8000):
+        failing(expected, lambda: limit_files(size), size=size)  # noqa: B023
+    for number in range(1, flushes + 1):
+        failing(expected, lambda: count_flushes(number), flush=number)  # noqa: B023
+
+
+def failing(expected: str, fail: Callable[[], object], **which: int) -> None:
+    cache, results = fresh("full")
+
+    def work() -> None:
+        fail()
+        attempt(cache, results, DATA)
+
+    status = in_child(work)
+    left = [str(path) for path in WORK.glob("full/**/*.tmp")]
+    again = in_child(lambda: attempt(cache, results, DATA))
+    say(**which, status=status, again=again, left=left, same=outcome(cache, results) == expected)
+
+
+def spoiled() -> None:
+    """Cut every file of the cache in half, one after the other, as a copy that was broken off leaves it."""
+    expected, _, _ = reference()
+    files = sorted(p.relative_to(WORK / "whole") for p in (WORK / "whole/cache").rglob("*") if p.is_file() and p.stat().st_size)
+    for file in files:
+        shutil.rmtree(WORK / "copy", ignore_errors=True)
+        shutil.copytree(WORK / "whole" / "cache", WORK / "copy" / "cache")
+        half = (WORK / "copy" / file).read_bytes()
+        (WORK / "copy" / file).write_bytes(half[: len(half) // 2])
+        again = in_child(lambda: attempt(WORK / "copy" / "cache", WORK / "copy" / "results", DATA))
+        say(file=str(file), again=again, same=outcome(WORK / "copy" / "cache", WORK / "copy" / "results") == expected)
+
+
+{"kill": lambda: killed(50), "full": full, "half": spoiled}[WHAT]()

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from mimo_eval import evaluation
+from mimo_eval.benchmark import of_folder
+from mimo_eval.cache import Damage, collect, entries, parse_age, parse_size, repair, verify
+from mimo_eval.cli.cache import command
+from mimo_eval.errors import ConfigError
+from mimo_eval.locks import USED, Use
+from mimo_eval.models.pairs import Pairs
+
+
+@pytest.fixture
+def full(tmp_path: Path, folders: Callable[..., Path], cache: Path) -> Path:
+    """A cache after a run of an encoder and a retriever; returns the collection's folder."""
+    documents = {lang: {f"g{i}": f"{lang} passage {i}" for i in range(6)} for lang in ("de", "en")}
+    queries = {lang: {f"q{i}": f"{lang} question {i}" for i in range(3)} for lang in ("de", "en")}
+    folder = folders(tmp_path / "toy", documents, queries, {f"q{i}": {f"g{i}": 1} for i in range(3)})
+    for model in ("hashing", "bm25"):
+        evaluation.run(model, of_folder(folder))
+    pairs = Pairs(cache / "pairs" / "model" / "collection")
+    pairs.add(pairs.codes(["q"], np.array([[1, 2]]))[0], np.float32([0.5, 0.25]))
+    return folder
+
+
+def damages() -> list[Damage]:
+    return [checked.damage for checked in verify() if checked.damage]
+
+
+def flip(path: Path, at: int = -3) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x20
+    path.write_bytes(data)
+
+
+def test_what_lies_there(full: Path) -> None:
+    found = {(e.kind, e.name, e.detail) for e in entries()}
+    assert found == {
+        ("vectors", "hashing", "query, 6 vectors in 2 languages"),
+        ("vectors", "hashing", "document, 12 vectors in 2 languages"),
+        ("indexes", "bm25", "2 indexes of 12 documents"),
+        ("collections", "toy", "12 documents, 6 queries"),
+        ("pairs", "model", "1 file"),
+    }
+    assert all(e.size > 0 and time.time() - e.used < 600 for e in entries())
+
+
+def test_what_was_written_is_whole_and_nothing_is_left_out(full: Path, cache: Path) -> None:
+    looked_at = [checked.path.relative_to(cache).parts[0] for checked in verify()]
+    assert {kind: looked_at.count(kind) for kind in looked_at} == {"vectors": 4, "indexes": 2, "collections": 4, "pairs": 1}
+    assert damages() == []
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "vectors/**/*.safetensors",
+        "indexes/**/manifest.json",
+        "indexes/*/*/*/*/*.npy",
+        "collections/*/documents.arrow",
+        "collections/*/queries.arrow",
+        "collections/*/qrels.parquet",
+        "collections/*/collection.json",
+        "collections/*/checksums.json",
+        "pairs/**/*.npz",
+    ],
+)
+def test_a_flipped_bit_is_found_named_and_its_part_alone_removed_and_made_again(full: Path, cache: Path, pattern: str) -> None:
+    victim = sorted(cache.glob(pattern))[0]
+    others = {p: p.read_bytes() for kind in ("vectors", "collections") for p in (cache / kind).rglob("*") if p.is_file()}
+    flip(victim, victim.stat().st_size // 3)
+    found = damages()
+    assert found
+    assert all(victim == d.path or victim.is_relative_to(d.path) or victim.is_relative_to(d.remove) for d in found)
+    result = CliRunner().invoke(command, ["verify"])
+    assert result.exit_code == 3
+    assert str(found[0].path) in result.output
+    removed = repair(found)
+    assert len(removed) == 1
+    assert (victim == removed[0]) or victim.is_relative_to(removed[0])
+    left = {p: p.read_bytes() for kind in ("vectors", "collections") for p in (cache / kind).rglob("*") if p.is_file()}
+    assert left == {p: data for p, data in others.items() if p != removed[0] and not p.is_relative_to(removed[0])}
+    for model in ("hashing", "bm25"):
+        evaluation.run(model, of_folder(full))
+    assert damages() == []
+
+
+def test_the_commands_exit_codes(full: Path, cache: Path) -> None:
+    run = CliRunner().invoke
+    assert run(command, ["verify"]).exit_code == 0
+    flip(sorted(cache.glob("vectors/**/*.safetensors"))[0])
+    assert run(command, ["verify"]).exit_code == 3
+    assert run(command, ["verify", "--repair"]).exit_code == 0
+    assert run(command, ["verify"]).exit_code == 0
+    assert run(command, ["path"]).output.strip() == str(cache)
+    shown = run(command, ["ls"]).output
+    assert "hashing" in shown and "12 vectors in 2 languages" in shown
+
+
+def test_a_half_copied_collection_is_made_again(full: Path, cache: Path) -> None:
+    victim = next(cache.glob("collections/*/documents.arrow"))
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[: len(whole) // 2])
+    evaluation.run("hashing", of_folder(full))
+    assert victim.read_bytes() == whole
+    next(cache.glob("collections/*/qrels.parquet")).unlink()
+    evaluation.run("hashing", of_folder(full))
+    assert damages() == []
+
+
+def age(path: Path, days: float) -> None:
+    then = time.time() - days * 86_400
+    for file in [path, *path.rglob("*")]:
+        os.utime(file, (then, then))
+
+
+def test_what_was_not_used_for_long_goes(full: Path) -> None:
+    old = next(e for e in entries() if e.kind == "indexes")
+    age(old.path, 40)
+    assert [e.path for e in collect(parse_age("30d"), dry_run=True)[0]] == [old.path]
+    assert old.path.exists()
+    assert [e.path for e in collect(parse_age("30d"))[0]] == [old.path]
+    assert not old.path.exists()
+    assert len(entries()) == 4
+
+
+def test_a_use_makes_young(full: Path) -> None:
+    for entry in entries():
+        age(entry.path, 40)
+    evaluation.run("hashing", of_folder(full))
+    assert {e.kind for e in collect(parse_age("30d"))[0]} == {"indexes", "pairs"}
+
+
+def test_the_longest_unused_go_until_the_rest_fits(full: Path) -> None:
+    found = entries()
+    for number, entry in enumerate(found):
+        age(entry.path, number + 1)
+    size = sum(e.size for e in found)
+    removed, _ = collect(max_size=size - 1)
+    assert [e.path for e in removed] == [found[-1].path]
+    assert [e.path for e in collect(max_size=0)[0]] == [e.path for e in reversed(found[:-1])]
+
+
+def test_what_a_process_uses_stays(full: Path) -> None:
+    entry = next(e for e in entries() if e.kind == "vectors")
+    use = Use(entry.path)
+    age(entry.path, 40)
+    removed, busy = collect(parse_age("30d"))
+    assert (removed, [e.path for e in busy]) == ([], [entry.path])
+    del use
+    assert [e.path for e in collect(parse_age("30d"))[0]] == [entry.path]
+
+
+def test_unfinished_things_go_when_they_are_old(full: Path, cache: Path) -> None:
+    left = cache / "collections" / ".build-x"
+    shutil.copytree(next(cache.glob("collections/toy*")), left)
+    assert collect() == ([], [])
+    age(left, 1)
+    assert [e.path for e in collect()[0]] == [left]
+
+
+def test_a_clock_that_jumps_back_removes_nothing(full: Path) -> None:
+    for entry in entries():
+        age(entry.path, -400)  # used in the future
+    assert collect(parse_age("30d")) == ([], [])
+
+
+def test_ages_and_sizes() -> None:
+    assert [parse_age(text) for text in ("90m", "12h", "1.5d", "2 w")] == [5400, 43_200, 129_600, 1_209_600]
+    sizes = [parse_size(text) for text in ("50GB", "800M", "1.5TiB", "12", "3 kb")]
+    assert sizes == [50 * 10**9, 8 * 10**8, 3 * 2**39, 12, 3000]
+    for text in ("", "30", "d", "-1d", "30 days"):
+        with pytest.raises(ConfigError, match="is no age"):
+            parse_age(text)
+    for text in ("", "GB", "-1GB", "1PB"):
+        with pytest.raises(ConfigError, match="is no size"):
+            parse_size(text)
+
+
+def test_an_empty_cache(cache: Path) -> None:
+    assert entries() == [] and list(verify()) == [] and collect(0, 0) == ([], [])
+    assert CliRunner().invoke(command, ["ls"]).exit_code == 0
+    assert not (cache / USED).exists()
