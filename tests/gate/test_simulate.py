@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import sys
 from pathlib import Path
@@ -27,7 +28,6 @@ def row(scenario, drop, gate, runs=100):
         "scenario": scenario,
         "runs": runs,
         "drop": drop,
-        "language_drop": drop,
         "gate": gate,
         "margin": 1.0,
         "threshold": 0.0,
@@ -42,14 +42,17 @@ def test_intervals_are_those_of_clopper_and_pearson(simulate):
 
 def test_the_smallest_drop_lies_between_two_sizes(simulate):
     rows = [row("", 0.03, 0.9), row("", 0.0, 0.0), row("", 0.02, 0.7)]
-    assert simulate.smallest(rows, "gate", "drop") == pytest.approx(0.025)
-    assert simulate.smallest(rows, "margin", "drop") == 0
-    assert math.isnan(simulate.smallest(rows, "threshold", "drop"))
+    assert simulate.smallest(rows, "gate") == pytest.approx(0.025)
+    assert simulate.smallest(rows, "margin") == 0
+    assert math.isnan(simulate.smallest(rows, "threshold"))
 
 
 def test_tables(simulate):
-    rows = [row("no change", 0.0, 0.01, 500), row("noise 0.4", 0.02, 1.0), row("noise 0.4 in de alone", 0.05, 0.5)]
+    rows = [row("no change", 0.0, 0.01, 500), row("noise 0.4", 0.02, 1.0)]
     lines = simulate.tables({"rows": rows}).splitlines()
     assert lines[2] == "| no change | 500 | +0.0000 | 1.0% | 100.0% | 0.0% |"
-    assert lines[-3] == "| the gate | 1.0% (0.3%–2.3%) | 0.0160 | not found |"
-    assert lines[-1].endswith("| not found | not found |")
+    assert lines[-3] == "| the gate | 1.0% (0.3%–2.3%) | 0.0160 |"
+    assert lines[-1].endswith("| not found |")
+    # the page shows what was measured
+    content = json.loads((FILE.parent / "results.json").read_text("utf-8"))
+    assert simulate.tables(content) in (FILE.parents[2] / "docs" / "gate.md").read_text("utf-8")
