@@ -58,10 +58,10 @@ def test_results_to_board_and_report(evaluated):
         (["leaderboard", "build", "nowhere", "-o", "x"], 2, "does not exist"),
         (["leaderboard", "build", "empty", "-o", "x"], 3, "holds no result"),
         (["leaderboard", "build", "results", "-o", "x", "--measures", "nDGC@10"], 2, "did you mean nDCG"),
-        (["leaderboard", "submit", "results/mini/bm25"], 3, "cannot be read"),
+        (["leaderboard", "submit", "results/mini"], 3, "holds 2 results, choose one"),
         (["leaderboard", "submit", "BM25"], 3, "evaluate without --mix, --languages and --depth"),
         (["leaderboard", "submit", "BM25", "--licence", "x" * 501], 2, "--licence"),
-        (["report", "results"], 3, "cannot be read"),
+        (["report", "results"], 3, "holds 2 results, choose one"),
         (["report", "BM25", "--mix", "monolingual"], 2, "those are: parallel"),
     ],
 )
