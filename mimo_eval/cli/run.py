@@ -13,9 +13,11 @@ from mimo_eval.cli.options import data_option, languages_option, load_models, mo
 if TYPE_CHECKING:
     from mimo_eval.results import Result
 
+DEFAULT = "mimo-mini"
+
 
 @click.command()
-@click.argument("models", nargs=-1, required=True)
+@click.argument("models", nargs=-1)
 @click.option("-b", "--benchmark", default="mini", show_default=True, help="Name, YAML file, or a collection's folder.")
 @click.option(
     "--mix", "mixes", multiple=True, metavar="MIX", help="Instead of the benchmark's, such as 'partition(en=0.7,de=0.3)'."
@@ -47,7 +49,7 @@ def command(
     address: str | None,
     **options: Any,
 ) -> None:
-    """Evaluate MODELS and print their scores.
+    """Evaluate MODELS and print their scores; `mimo-mini`, which needs no download, if none is given.
 
     A model is a name (see `mimo-eval models`), with arguments if need be: 'bm25(k1=1.2)'; a folder or hub id of a
     sentence-transformers model; or module:attribute. Nothing is computed that is stored already.
@@ -69,7 +71,7 @@ def command(
         measures=[str(m) for m in parse(measures)] if measures else None,
         depth=depth,
     )
-    loaded = load_models(models, **options)
+    loaded = load_models(models or (DEFAULT,), **options)
     results: list[Result] = []
     try:
         with RayEngine(address) if engine == "ray" else nullcontext() as cluster:

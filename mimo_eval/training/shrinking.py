@@ -22,6 +22,8 @@ from mimo_eval.training.students.static import token_ids
 
 POWER = 0.2
 """Of the variances, by which axes are divided: 0 leaves them, 0.5 whitens. Chosen by nDCG@20 on `mini`."""
+AGAIN = "`mimo-eval train recipe.yaml -o MODEL` with this file, then `python -m mimo_eval.training.shrinking MODEL FOLDER`:"
+"""How the model is made again, in the card."""
 SAMPLE = 20_000
 """Training texts from which variances are taken."""
 
@@ -119,6 +121,7 @@ def card(original: str, name: str, shape: tuple[int, ...], power: float) -> str:
         "The student below was trained; then its vectors were turned to the principal axes of its training texts, each axis "
         f"was divided by the power {power:g} of its variance, and every token's vector was rounded.\n\n"
     )
+    rest = rest.replace("`mimo-eval train recipe.yaml` with this file, which lies beside:", AGAIN)
     return f"---\n{metadata}---\n\n{text}## Data{rest.partition('## Data')[2]}"
 
 

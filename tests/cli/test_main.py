@@ -47,7 +47,7 @@ def test_every_command_has_help(command):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["run"], 2, "Missing argument"),
+        (["compare"], 2, "Missing argument"),
         (["run", "bm52"], 2, "did you mean bm25"),
         (["run", "bm25", "-b", "minni"], 2, "unknown benchmark 'minni'"),
         (["run", "bm25", "--mix", "paralel"], 2, "unknown mix 'paralel'"),

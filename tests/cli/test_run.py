@@ -32,6 +32,11 @@ def test_the_table_shows_every_setting_and_every_query_language(call):
     assert "2,010 texts encoded" in done.stdout
 
 
+def test_without_a_model_the_embedded_one_runs(call):
+    results = json.loads(call("--mix", "parallel", "--languages", "en,de", "--format", "json").stdout)
+    assert [r["model"]["name"] for r in results] == ["mimo-mini"]
+
+
 def test_json_has_every_number_and_nothing_else_on_stdout(call):
     results = json.loads(call("hashing", "--format", "json").stdout)
     assert [r["model"]["name"] for r in results] == ["hashing"]

@@ -85,7 +85,7 @@ def test_what_is_shipped_is_small_and_says_whose_data_it_is_made_of() -> None:
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 12_000_000
     card = (FOLDER / "README.md").read_text("utf-8")
     assert "license: cc-by-sa-4.0" in card
-    for source in ("NTREX", "Tatoeba", "TICO-19", "Universal Dependencies", "Open Multilingual Wordnet"):
+    for source in ("NTREX", "Tatoeba", "TICO-19", "Universal Dependencies", "PAWS-X", "GNOME"):
         assert source in card, source
     assert json.loads((FOLDER / TOKENIZER).read_text("utf-8"))["model"]["type"] == "Unigram"
 
