@@ -155,7 +155,7 @@ def intact(folder: Path) -> bool:
 
     :param folder: the index's folder.
     """
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         manifest = json.loads((folder / MANIFEST).read_bytes())
         return bool(manifest["format"] == FORMAT and manifest["files"] == checksums(folder, MANIFEST))
     return False

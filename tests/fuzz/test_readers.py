@@ -195,6 +195,7 @@ def test_a_chunk_with_any_byte_changed_is_never_taken_for_whole(tmp_path: Path, 
     )
 
 
+@example(data=b"[" * 100_000)
 @quiet
 @given(near('{"format": 1, "documents": 3, "files": {}}', '{"format": 1}', "[]"))
 def test_an_index_manifest(tmp_path: Path, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,4 +101,4 @@ def test_a_mistake_is_one_line(project):
 
 def test_loading_the_plugin_imports_nothing_heavy(pytester):
     code = "import sys, mimo_eval.integrations.pytest_plugin; print({'torch', 'pandas', 'datasets', 'numpy'} & {*sys.modules})"
-    assert pytester.run("python", "-c", code).outlines[-1] == "set()"
+    assert pytester.run(sys.executable, "-c", code).outlines[-1] == "set()"

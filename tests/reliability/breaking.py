@@ -36,9 +36,12 @@ def reference() -> tuple[str, int, float]:
         (WORK / "flushes").write_text(str(flushes()))
         (WORK / "events").write_text(str(events()))
 
-    start = time.perf_counter()
     assert in_child(counted) == 0
-    return outcome(cache, results), int((WORK / "events").read_text()), time.perf_counter() - start
+    expected, events = outcome(cache, results), int((WORK / "events").read_text())
+    again = fresh("timed")  # the first run of all is the slowest: a point in its time may lie after the end of a later one
+    start = time.perf_counter()
+    assert in_child(lambda: attempt(*again, DATA)) == 0
+    return expected, events, time.perf_counter() - start
 
 
 def killed(points: int) -> None:

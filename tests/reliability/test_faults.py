@@ -127,8 +127,8 @@ def test_a_flipped_bit_in_a_result_is_named_and_the_result_alone_made_again(
     assert evaluation.run(MODEL, of_folder(data), output=tmp_path / "results").reused
     victim = first.folder / name
     content = bytearray(victim.read_bytes())
-    at = content.index(b'"peak_memory": ') + 15 if name == "result.json" else len(content) // 2
-    content[at] ^= 1  # a digit becomes another digit: still JSON, still a result
+    at = content.index(b'"peak_memory": ') + 16 if name == "result.json" else len(content) // 2
+    content[at] ^= 1  # a digit, not the first, becomes another digit: still JSON, still a result
     victim.write_bytes(content)
     second = evaluation.run(MODEL, of_folder(data), output=tmp_path / "results")
     assert f"{victim}: damaged, or changed by hand" in caplog.text

@@ -30,6 +30,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIMO_EVAL_CACHE", str(folder / "cache"))
+        patch.delenv("MIMO_EVAL_DATA", raising=False)
         study = load_study(str(write_study(folder)))
         told = []
         shop = run_study(study, folder / "out", tell=told.append)
