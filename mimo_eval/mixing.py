@@ -30,6 +30,8 @@ SETTINGS = {
 }
 """Kind of mix to the name of the setting it belongs to; both are understood."""
 
+PIECE = 2**16
+"""Documents whose names are in memory at a time."""
 KINDS = {setting: kind for kind, setting in SETTINGS.items()} | {kind: kind for kind in SETTINGS}
 
 
@@ -232,12 +234,21 @@ def _triples(collection: Collection) -> Triples:
 
 def _join(groups: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (row, index into wanted) for every row whose group is wanted."""
-    order = np.argsort(groups, kind="stable")
-    start = np.searchsorted(groups[order], wanted, "left")
-    count = np.searchsorted(groups[order], wanted, "right") - start
+    rows = np.flatnonzero(_marked(wanted, int(groups.max(initial=-1)) + 1)[groups])
+    rows = rows[np.argsort(groups[rows], kind="stable")]
+    groups = groups[rows]
+    start = np.searchsorted(groups, wanted, "left")
+    count = np.searchsorted(groups, wanted, "right") - start
     index = np.repeat(np.arange(len(wanted)), count)
     offset = np.arange(len(index)) - np.repeat(np.cumsum(count) - count, count)
-    return order[np.repeat(start, count) + offset], index
+    return rows[np.repeat(start, count) + offset], index
+
+
+def _marked(numbers: np.ndarray | list[int], size: int) -> np.ndarray:
+    """Return (size,) bool, True at some numbers; `mask[array]` takes less memory than `np.isin(array, numbers)`."""
+    mask = np.zeros(size, bool)
+    mask[numbers] = True
+    return mask
 
 
 def _pool(
@@ -246,9 +257,9 @@ def _pool(
     query, document, relevance = triples
     query_languages, document_languages = collection.queries.language, collection.documents.language
     rows = np.flatnonzero(np.isin(query_languages, _numbers(collection.queries.languages, asked)))
-    member = np.isin(document_languages, _numbers(collection.documents.languages, stored))
-    if mix.kind in ("partition", "away"):
-        member &= partition(collection, mix)
+    names = collection.documents.languages
+    every = _marked(_numbers(names, stored), len(names))[document_languages]
+    member = every & partition(collection, mix) if mix.kind in ("partition", "away") else every
     keep = np.isin(query, rows) & member[document]
     query, document, relevance = query[keep], document[keep], relevance[keep]
     answerable = np.unique(query[relevance > 0])
@@ -262,11 +273,12 @@ def _pool(
     query, document, relevance = query[asked_of], document[asked_of], relevance[asked_of]
     if mix.max_documents is not None:
         member = _sample(collection, mix, np.flatnonzero(member), document)
-    whole = bool(member[np.isin(document_languages, _numbers(collection.documents.languages, stored))].all())
+    whole = bool(np.array_equal(member, every))
+    blocks = {lang: collection.documents.rows(lang) for lang in stored}
     return Pool(
         mix=mix,
         name=name,
-        documents={lang: (rows := collection.documents.rows(lang))[member[rows]] for lang in stored},
+        documents=blocks if whole else {lang: rows[member[rows]] for lang, rows in blocks.items()},
         whole=whole,
         queries=answerable,
         judged_query=np.searchsorted(answerable, query),
@@ -323,12 +335,14 @@ def uniform(collection: Collection, seed: int, rows: np.ndarray, by_language: bo
     :param by_language: whether versions of one group get different numbers.
     :return: (len(rows),) float64.
     """
-    groups = collection.documents.column("group").take(rows).to_pylist()
-    langs = (
-        [collection.documents.languages[n] for n in collection.documents.language[rows]] if by_language else [""] * len(rows)
-    )
-    hashes = np.array([_hash(seed, group, lang) for group, lang in zip(groups, langs, strict=True)], np.uint64)
-    return (hashes.astype(np.float64) + 1) / 2.0**64
+    documents, drawn = collection.documents, np.empty(len(rows))
+    for start in range(0, len(rows), PIECE):
+        part = rows[start : start + PIECE]
+        groups = documents.column("group").take(part).to_pylist()
+        langs = [documents.languages[n] for n in documents.language[part]] if by_language else [""] * len(part)
+        hashes = np.array([_hash(seed, group, lang) for group, lang in zip(groups, langs, strict=True)], np.uint64)
+        drawn[start : start + PIECE] = (hashes.astype(np.float64) + 1) / 2.0**64
+    return drawn
 
 
 def _hash(seed: int, group: str, lang: str) -> int:

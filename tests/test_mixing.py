@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mimo_eval import mixing
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError
 from mimo_eval.mixing import KINDS, Mix, partition, pools
@@ -257,6 +258,14 @@ def test_a_draw_is_fixed_for_all_time(collect):
 
 
 FIXED = "zh:g0 en:g1 fr:g2 zh:g3 fr:g4 zh:g5 zh:g6 zh:g7"
+
+
+@pytest.mark.parametrize("piece", [1, 7, 1000])
+def test_a_draw_does_not_depend_on_how_many_names_are_read_at_a_time(parallel, monkeypatch, piece):
+    collection = parallel(40)
+    before = partition(collection, Mix("partition", 3))
+    monkeypatch.setattr(mixing, "PIECE", piece)
+    assert np.array_equal(partition(collection, Mix("partition", 3)), before)
 
 
 def test_families_have_a_corpus_per_language_or_pair(parallel):

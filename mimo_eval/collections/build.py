@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from hashlib import blake2b
@@ -15,6 +14,7 @@ import xxhash
 
 from mimo_eval import __version__, languages
 from mimo_eval.collections.collection import Collection, Texts
+from mimo_eval.collections.hashes import Hashes
 from mimo_eval.collections.jsonl import clean
 from mimo_eval.collections.kept import META, kept
 from mimo_eval.collections.records import Judgement, Problems, Source, Text, namespaced
@@ -23,7 +23,6 @@ from mimo_eval.files import MultisetHash, cache_dir, digest, read_json, write_js
 
 FORMAT = "3"
 BATCH = 10_000
-PIECE = 2**20
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -160,7 +159,7 @@ def _revision(*parts: MultisetHash) -> str:
 
 
 class _Side:
-    """Documents or queries on their way to disk: what must be remembered of each is 24 bytes."""
+    """Documents or queries on their way to disk; what must be remembered of each, 24 bytes, waits there too."""
 
     def __init__(
         self,
@@ -172,14 +171,14 @@ class _Side:
         slotted: bool = True,
     ) -> None:
         self.read, self.path, self.problems, self.titled = read, path, problems, titled
-        self.ids, self.names, self.slots = array("Q"), array("Q"), array("Q")
+        self.ids, self.names, self.slots = (Hashes(path.parent) for _ in range(3))
         self.content = MultisetHash()
         self._shards: dict[str, Any] = {}
         self._write()
         # where judgements name ids as they stand in the source, these must be unique without the language before them too
-        repeats = _repeated(self.names) | (_repeated(self.ids) if named else set())
+        repeats = self.names.repeated() | (self.ids.repeated() if named else set())
         if slotted:  # a group has one text per language
-            repeats |= _repeated(self.slots)
+            repeats |= self.slots.repeated()
         if repeats:
             self._refuse_repeats(repeats, named)
 
@@ -297,16 +296,6 @@ def _hash(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
 
 
-def _repeated(hashes: array[int]) -> set[int]:
-    ordered = np.sort(_view(hashes))
-    return set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
-
-
-def _view(hashes: array[int]) -> np.ndarray:
-    """Return the hashes as numbers without copying them."""
-    return np.frombuffer(hashes, np.uint64) if len(hashes) else np.empty(0, np.uint64)
-
-
 def _judgements(source: Source, documents: _Side, queries: _Side, problems: Problems) -> Any:
     import pandas as pd
 
@@ -359,9 +348,8 @@ def _resolve(
 def _find(side: _Side, names: list[str]) -> np.ndarray:
     """Return the row of each id, the first of several, or -1; in pieces, so that memory does not grow with the rows."""
     wanted, place = np.unique(np.array([_hash(n) for n in names], np.uint64), return_inverse=True)
-    hashes, rows = _view(side.ids), np.full(len(wanted), -1)
-    for start in range(0, len(hashes) if len(wanted) else 0, PIECE):
-        piece = hashes[start : start + PIECE]
+    rows = np.full(len(wanted), -1)
+    for start, piece in side.ids.pieces() if len(wanted) else ():
         at = np.searchsorted(wanted, piece).clip(max=len(wanted) - 1)
         hits = np.flatnonzero((wanted[at] == piece) & (rows[at] < 0))[::-1]
         rows[at[hits]] = start + hits

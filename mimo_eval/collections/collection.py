@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,15 @@ import numpy as np
 from mimo_eval.collections.records import Info
 from mimo_eval.errors import DataError
 from mimo_eval.files import read_json
+from mimo_eval.locks import Use
 
 if TYPE_CHECKING:
     import datasets
     import pandas as pd
     import pyarrow as pa
+
+PIECE = 2**20
+"""Texts that are looked at in one go where all of them are."""
 
 
 class Texts:
@@ -30,6 +34,7 @@ class Texts:
     def __init__(self, dataset: datasets.Dataset, shards: dict[str, str]) -> None:
         self.dataset = dataset
         self.shards = shards
+        self._rows: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -53,18 +58,21 @@ class Texts:
         return np.asarray(numbers.to_numpy(), np.int16)
 
     @cached_property
-    def _groups(self) -> tuple[np.ndarray, pa.Array]:
-        encoded = self.column("group").combine_chunks().dictionary_encode()
-        encoded = encoded.combine_chunks() if hasattr(encoded, "combine_chunks") else encoded
-        return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary
-
-    @property
     def group(self) -> np.ndarray:
-        """(rows,) int64: number of each text's group; equal for translations."""
-        return self._groups[0]
+        """(rows,) int32: number of each text's group, from 0; equal for translations."""
+        names = self.column("group")
+        if names.equals(self.column("id")):  # nothing is parallel: each text is a group, and names need not be compared again
+            return np.asarray(self.id_order.view(np.int32))
+        codes = names.dictionary_encode()
+        return np.concatenate([np.empty(0, np.int32), *(chunk.indices.to_numpy() for chunk in codes.chunks)])
+
+    @cached_property
+    def groups(self) -> int:
+        """Number of groups."""
+        return int(self.group.max(initial=-1)) + 1
 
     def group_numbers(self, names: Sequence[str]) -> np.ndarray:
-        """Return the numbers of groups, -1 for those that do not occur.
+        """Return the numbers of groups, -1 for those that do not occur; memory does not grow with the number of texts.
 
         :param names: group names.
         :return: (len(names),) int64.
@@ -72,8 +80,13 @@ class Texts:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        found = pc.index_in(pa.array(names, pa.string()), value_set=self._groups[1])
-        return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)
+        wanted = pa.array(names, pa.string()).dictionary_encode()
+        found, column = np.full(len(wanted.dictionary), -1, np.int64), self.column("group")
+        for start in range(0, len(column), PIECE):
+            at = pc.fill_null(pc.index_in(column.slice(start, PIECE), value_set=wanted.dictionary), -1).to_numpy()
+            hits = np.flatnonzero(at >= 0)
+            found[at[hits]] = self.group[start + hits]
+        return np.asarray(found[wanted.indices.to_numpy()], np.int64)
 
     @cached_property
     def id_order(self) -> np.ndarray:
@@ -87,9 +100,9 @@ class Texts:
 
     @cached_property
     def row_at(self) -> np.ndarray:
-        """(rows,) int64: the inverse of `id_order`, the row whose id stands at each place."""
-        rows = np.empty(len(self), np.int64)
-        rows[self.id_order] = np.arange(len(self))
+        """(rows,) int32: the inverse of `id_order`, the row whose id stands at each place."""
+        rows = np.empty(len(self), np.int32)
+        rows[self.id_order] = np.arange(len(self), dtype=np.int32)
         return rows
 
     def ids(self, rows: np.ndarray | Sequence[int] | None = None) -> list[str]:
@@ -100,10 +113,13 @@ class Texts:
         return list(column.take(np.asarray(rows, np.int64)).to_pylist())
 
     def rows(self, language: str) -> np.ndarray:
-        """Return the rows of one language, ascending, int64."""
+        """Return the rows of one language, ascending, int64; not to be written to."""
         if language not in self.shards:
             return np.empty(0, np.int64)
-        return np.flatnonzero(self.language == self.languages.index(language))
+        if language not in self._rows:
+            self._rows[language] = np.flatnonzero(self.language == self.languages.index(language))
+            self._rows[language].setflags(write=False)
+        return self._rows[language]
 
     def read(self, rows: np.ndarray | Sequence[int]) -> list[str]:
         """Return texts as a model sees them: the title, if there is one, then the text.
@@ -130,6 +146,8 @@ class Collection:
     problems: dict[str, int]
     """Warnings met while reading, with counts."""
     folder: Path | None = None
+    use: Use | None = field(default=None, repr=False, compare=False)
+    """Keeps the folder from `mimo-eval cache gc`."""
 
     @property
     def name(self) -> str:
@@ -144,7 +162,7 @@ class Collection:
     @cached_property
     def parallel(self) -> bool:
         """Whether some document stands in more than one language."""
-        return len(np.unique(self.documents.group)) < len(self.documents)
+        return self.documents.groups < len(self.documents)
 
     @cached_property
     def judgements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -161,8 +179,8 @@ class Collection:
         return {
             "documents": {lang: len(self.documents.rows(lang)) for lang in self.documents.languages},
             "queries": {lang: len(self.queries.rows(lang)) for lang in self.queries.languages},
-            "document_groups": len(np.unique(self.documents.group)),
-            "query_groups": len(np.unique(self.queries.group)),
+            "document_groups": self.documents.groups,
+            "query_groups": self.queries.groups,
             "judgements": len(self.qrels),
         }
 
@@ -191,6 +209,7 @@ class Collection:
                 revision=meta["revision"],
                 problems=meta["problems"],
                 folder=folder,
+                use=Use(folder),
             )
             rows = {"documents": len(collection.documents), "queries": len(collection.queries)}
             if rows != meta["rows"]:

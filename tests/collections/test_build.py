@@ -269,6 +269,6 @@ def test_ids_are_found_whatever_the_size_of_the_pieces(tmp_path, beir, monkeypat
     whole = load(str(data)).qrels.values.tolist()
     assert whole == [[f"en:q{n}", f"en:d{19 - 2 * n}", 1] for n in range(7)]
     for piece in (1, 3, 20):
-        monkeypatch.setattr(sys.modules["mimo_eval.collections.build"], "PIECE", piece)
+        monkeypatch.setattr(sys.modules["mimo_eval.collections.hashes"], "PIECE", piece)
         monkeypatch.setenv("MIMO_EVAL_CACHE", str(tmp_path / str(piece)))
         assert load(str(data)).qrels.values.tolist() == whole

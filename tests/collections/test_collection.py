@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
+import pyarrow as pa
 import pytest
+from datasets import Dataset
 
 from mimo_eval.collections import load
-from mimo_eval.collections.collection import Collection
+from mimo_eval.collections.collection import Collection, Texts
 from mimo_eval.errors import DataError
 
 
@@ -26,6 +30,34 @@ def test_groups_are_equal_for_translations(tea):
     group = tea.documents.group
     assert group[0] == group[1] != group[2]
     assert tea.documents.group_numbers(["bridge", "none"]).tolist() == [group[2], -1]
+
+
+def test_without_translations_every_text_is_a_group_of_its_own(tmp_path, beir):
+    corpus = [{"_id": name, "text": "x", "lang": "en"} for name in ("c", "a", "b")]
+    found = load(str(beir(tmp_path / "own", corpus, [{"_id": "q", "text": "?", "lang": "en"}], "q\ta\t1\n"))).documents
+    assert sorted(found.group.tolist()) == [0, 1, 2] and found.groups == 3
+    c, _, b = found.group.tolist()
+    assert found.group_numbers(["en:b", "en:z", "en:c", "en:b"]).tolist() == [b, -1, c, b]
+
+
+@pytest.mark.parametrize("piece", [1, 3, 100])
+def test_groups_of_many_batches_are_those_of_a_plain_count(monkeypatch, piece):
+    monkeypatch.setattr(sys.modules["mimo_eval.collections.collection"], "PIECE", piece)
+    names = [f"g{n * 7 % 5}" for n in range(23)]
+    columns = {"id": [f"i{n}" for n in range(23)], "group": names}
+    batches = [pa.table({name: values[start : start + 4] for name, values in columns.items()}) for start in range(0, 23, 4)]
+    texts = Texts(Dataset(pa.concat_tables(batches)), {"en": "0"})
+    assert len(texts.column("group").chunks) == 6
+    assert [[group == other for other in texts.group] for group in texts.group] == [[a == b for b in names] for a in names]
+    assert texts.groups == 5
+    number = dict(zip(names, texts.group.tolist(), strict=True))
+    assert texts.group_numbers(["g3", "none", "g0"]).tolist() == [number["g3"], -1, number["g0"]]
+    assert texts.group_numbers([]).tolist() == []
+
+
+def test_the_rows_of_a_language_are_not_to_be_written_to(tea):
+    with pytest.raises(ValueError, match="read-only"):
+        tea.documents.rows("en")[0] = 1
 
 
 def test_the_title_stands_before_the_text_where_there_is_one(tea):
