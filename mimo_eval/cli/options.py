@@ -49,7 +49,13 @@ MODEL_OPTIONS = (
     click.option("--device", help="Such as cpu, cuda, cuda:1; chosen by torch if not given."),
     click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Of the weights while encoding."),
     click.option("--backend", type=click.Choice(["torch", "onnx", "openvino"]), help="What runs transformers."),
-    click.option("--batch-size", type=click.IntRange(min=1), help="Texts per batch."),
+    click.option(
+        "--attention",
+        type=click.Choice(["eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"]),
+        help="What computes attention; transformers' own choice if not given.",
+    ),
+    click.option("--compile", is_flag=True, default=None, help="Let torch compile the model; pays on GPUs alone."),
+    click.option("--batch-size", type=click.IntRange(min=1), help="Texts per batch, of the longest ones."),
     click.option("--max-length", type=click.IntRange(min=1), help="Most tokens of a text."),
     click.option(
         "--truncate-dim",
@@ -67,6 +73,7 @@ MODEL_OPTIONS = (
     click.option("--query-prompt", help="Text put before queries, instead of the model's own."),
     click.option("--document-prompt", help="Text put before documents, instead of the model's own."),
     click.option("--trust-remote-code", is_flag=True, default=None, help="Run Python code that comes with a model."),
+    click.option("--allow-pickled-weights", is_flag=True, default=None, help="Load a model whose weights are no safetensors."),
 )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mimo_eval.embeddings import STORAGES
 from mimo_eval.errors import ConfigError, ModelError, require
-from mimo_eval.models import prompts
+from mimo_eval.models import kernels, prompts
+from mimo_eval.models.batched import BatchedEncoder
 from mimo_eval.models.sources import at_least_one, shown_name
 from mimo_eval.models.transformer import PromptedModel
 from mimo_eval.protocols import Role
@@ -39,6 +41,7 @@ class SentenceTransformerEncoder(PromptedModel):
     storage: str = "float32"
 
     KIND: ClassVar[str] = "dense"
+    LOADED: ClassVar[tuple[str, ...]] = (*PromptedModel.LOADED, "batches")
     NAMED: ClassVar[tuple[str, ...]] = ("max_length", "truncate_dim", "storage", "dtype", "backend", *PromptedModel.NAMED[-2:])
 
     def __post_init__(self) -> None:
@@ -64,6 +67,17 @@ class SentenceTransformerEncoder(PromptedModel):
 
         return SentenceTransformer
 
+    def prepare(self, encoder: Any) -> None:
+        """Let what follows the transformer compute in float32, whatever that computes in."""
+        super().prepare(encoder)
+        if self.dtype != "float32" and self.backend == "torch":
+            kernels.in_float32(encoder)
+
+    @cached_property
+    def batches(self) -> BatchedEncoder:
+        """What makes batches for the loaded model."""
+        return BatchedEncoder(self.encoder, self.name, self.batch_size)
+
     def shown(self) -> str:
         """Return the name in tables."""
         return shown_name(self.given_name or self.files.label, self.settings())
@@ -84,6 +98,7 @@ class SentenceTransformerEncoder(PromptedModel):
             **self.known(),
             "model": self.given_name or self.files.bare,
             "prompt": self.sent(role),
+            **({"pooling": "float32"} if self.dtype != "float32" else {}),
             **({"task": task} if (task := prompts.task(self.model, role)) else {}),
             "similarity": self.similarity,
             **({"storage": self.storage} if role == "document" else {}),
@@ -114,7 +129,9 @@ class SentenceTransformerEncoder(PromptedModel):
         if task := prompts.task(self.model, role):  # encode_query's own task is `query`, which adapters do not know
             found = self.asked("encode", texts, "encode", prompt=self.sent(role), task=task, convert_to_numpy=True)
         else:
-            found = self.vectors(texts, role, convert_to_numpy=True)
+            found = self.computed(lambda: self.batches.encode(texts, role, self.sent(role)), "encode")
+            if found is None:
+                found = self.vectors(texts, role, convert_to_numpy=True)
         return np.asarray(found, np.float32)
 
 

@@ -1,6 +1,6 @@
 """Late interaction: ColBERT and its kin, one vector per token and exact MaxSim.
 
-Built on sentence-transformers' MultiVectorEncoder (6.0 and newer), which reads its own models, PyLate's and Stanford's ColBERT
+Built on sentence-transformers' MultiVectorEncoder, which reads its own models, PyLate's and Stanford's ColBERT
 checkpoints: markers, query expansion, skiplist and projection are the library's. PyLate itself pins sentence-transformers 5.3.0
 and transformers 5.3 and cannot stand beside the versions that this package is tested with; its PLAID index is approximate, and
 is not needed for an exact ranking.
@@ -12,13 +12,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from mimo_eval.errors import CacheError, ConfigError, MissingExtraError, ModelError
+from mimo_eval.errors import CacheError, ConfigError, ModelError
 from mimo_eval.models.hits import best, stack
 from mimo_eval.models.sources import at_least_one
 from mimo_eval.models.transformer import PromptedModel
@@ -84,17 +83,9 @@ class LateInteraction(PromptedModel):
         super().__post_init__()
 
     def encoder_class(self) -> Any:
-        """Return sentence-transformers' MultiVectorEncoder.
+        """Return sentence-transformers' MultiVectorEncoder."""
+        from sentence_transformers import MultiVectorEncoder
 
-        :raises MissingExtraError: if the installed version has none.
-        """
-        try:
-            from sentence_transformers import MultiVectorEncoder
-        except ImportError as error:
-            raise MissingExtraError(
-                f"late interaction needs sentence-transformers 6.0 or newer, not {version('sentence-transformers')}; "
-                "install it with: pip install 'mimo-eval[late-interaction]'"
-            ) from error
         return MultiVectorEncoder
 
     def check_kind(self) -> None:

@@ -10,7 +10,6 @@ import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,6 +57,8 @@ class ModelOptions:
     device: str | None = None
     dtype: str | None = None
     backend: str | None = None
+    attention: str | None = None
+    compile: bool | None = None
     batch_size: int | None = None
     max_length: int | None = None
     truncate_dim: int | None = None
@@ -66,6 +67,7 @@ class ModelOptions:
     query_prompt: str | None = None
     document_prompt: str | None = None
     trust_remote_code: bool | None = None
+    allow_pickled_weights: bool | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given."""
@@ -218,7 +220,7 @@ BUILTIN = {
         "late interaction",
         "exact MaxSim, any MultiVectorEncoder: colbert(MODEL)",
         "the model's own",
-        "pip install 'mimo-eval[late-interaction]'",
+        None,
     ),
     "rrf": Card("rrf", "fusion", "rrf(BASE, BASE, …): reciprocal rank fusion", "Apache-2.0", None),
     "fuse": Card("fuse", "fusion", "fuse(BASE, BASE, …): weighted scores, normalised per language", "Apache-2.0", None),
@@ -248,8 +250,6 @@ def catalogue() -> list[Card]:
 
 def _installed(name: str) -> bool:
     """Say whether the packages of a model are there, importing none of them, and for Lucene a Java that can run it."""
-    if name == "colbert":
-        return int(version("sentence-transformers").split(".")[0]) >= 6
     if name == "pyserini":
         from mimo_eval.models import jvm
 

@@ -21,7 +21,8 @@ from mimo_eval.asking import asking
 from mimo_eval.errors import ConfigError, ModelError, require
 from mimo_eval.languages import mteb_code
 from mimo_eval.models.hits import stack
-from mimo_eval.models.sources import first_line
+from mimo_eval.models.sources import ModelFiles, first_line
+from mimo_eval.models.weights import check_weights
 from mimo_eval.protocols import Hits, Role
 
 GENERIC = "MimoEvalRetrieval"
@@ -42,6 +43,7 @@ def load(
     batch_size: int = 32,
     embed_dim: int | None = None,
     trust_remote_code: bool = False,
+    allow_pickled_weights: bool = False,
 ) -> MtebEncoder | MtebRetriever:
     """Load a model through mteb.
 
@@ -52,6 +54,7 @@ def load(
     :param batch_size: texts per batch.
     :param embed_dim: width of the vectors, for models that have several.
     :param trust_remote_code: allow models whose definition in mteb runs Python code from their repository.
+    :param allow_pickled_weights: allow models whose repository holds no safetensors.
     :return: an encoder or a retriever.
     :raises ConfigError: if there is no such model, or it is of a kind that cannot rank a corpus.
     :raises ModelError: if it cannot be loaded.
@@ -67,6 +70,8 @@ def load(
         raise ConfigError(f"mteb:{name}: unknown to mteb, and not found on the hub: {first_line(error)}") from error
     if (meta.loader_kwargs or {}).get("trust_remote_code") and not trust_remote_code:
         raise ConfigError(f"mteb:{name} runs Python code that comes with the model; allow it with --trust-remote-code")
+    if meta.open_weights:
+        check_weights(ModelFiles(meta.name, meta.revision), f"mteb:{name}", allowed=allow_pickled_weights, wanted=False)
     widths = {} if embed_dim is None else {"embed_dim": embed_dim}
     try:
         model = meta.load_model(device=device, **widths)

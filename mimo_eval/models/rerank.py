@@ -60,7 +60,7 @@ class Rerank:
                 raise ConfigError(f"rerank({what}={value}): {what} must be a whole number of at least 1")
         self.bases: list[Model] = load_bases("rerank", [base], options)
         self.depth, self.batch_size = depth, batch_size
-        both = ("device", "dtype", "backend", "max_length", "trust_remote_code")
+        both = "device", "dtype", "backend", "attention", "compile", "max_length", "trust_remote_code", "allow_pickled_weights"
         mine = {name: options[name] for name in both if name in options}
         self.model = load_scorer(model, batch_size=batch_size, revision=revision, **mine)
         self._label = str(getattr(self.model, "name", None) or type(self.model).__name__)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import posixpath
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.errors import ConfigError, DataError, ModelError
+from mimo_eval.files import read_json
 from mimo_eval.specs import Spec
 
 logger = logging.getLogger(__name__)
 
 CONFIG = "config_sentence_transformers.json"
+T = TypeVar("T", dict[str, Any], list[Any])
 
 
 class ModelFiles:
@@ -66,20 +67,29 @@ class ModelFiles:
         """The model's own sentence-transformers settings; empty where it has none."""
         return self.json(CONFIG) or {}
 
-    def json(self, name: str) -> dict[str, Any] | None:
+    @cached_property
+    def names(self) -> list[str]:
+        """The paths of its files; of a model on the hub that cannot be asked, of what was fetched before."""
+        return folder_names(Path(self.model)) if self.local else hub_names(self.model, str(self.commit))
+
+    def json(self, name: str, kind: type[T] = dict) -> T | None:  # type: ignore[assignment]
         """Return the content of one file.
 
         :param name: its name, such as `config.json`.
-        :return: the object in it; None if there is no such file.
+        :param kind: what must be in it: an object or a list.
+        :return: the content; None if there is no such file.
         :raises ModelError: naming the file, if it holds something else.
         """
         path = Path(self.model) / name if self.local else hub_file(self.model, name, self.revision)
         if path is None or not path.is_file():
             return None
         try:
-            return dict(json.loads(path.read_text("utf-8")))
-        except (ValueError, TypeError) as error:
-            raise ModelError(f"{path}: not JSON ({error})") from error
+            content = read_json(path)
+        except DataError as error:
+            raise ModelError(str(error)) from error
+        if not isinstance(content, kind):
+            raise ModelError(f"{path}: {type(content).__name__} where {kind.__name__} is expected")
+        return content
 
     def has(self, name: str) -> bool:
         """Say whether there is a file of that name."""
@@ -138,14 +148,14 @@ def hash_folder(folder: Path, backend: str = "torch") -> str:
     :return: 32 hexadecimal characters.
     :raises ModelError: if the folder holds no model.
     """
+    if not any((folder / name).is_file() for name in ("config.json", "modules.json")):  # before a walk, which may be a long one
+        raise ModelError(f"{folder}: no config.json or modules.json; this is not a model's folder")
     skipped = {"README.md", "onnx", "openvino"} - {backend}
     paths = [
         path
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not any(p.startswith(".") or p in skipped for p in path.relative_to(folder).parts)
     ]
-    if not any(path.name in ("config.json", "modules.json") for path in paths):
-        raise ModelError(f"{folder}: no config.json or modules.json; this is not a model's folder")
     hasher = blake2b(digest_size=16)
     for path in paths:
         hasher.update(f"{path.relative_to(folder).as_posix()}\0{path.stat().st_size}\0".encode())
@@ -187,6 +197,26 @@ def hub_commit(model: str, revision: str | None) -> str:
         if path is not None and "snapshots" in path.parts:
             return path.parts[path.parts.index("snapshots") + 1]
     raise ModelError(f"the model '{model}' has neither modules.json nor config.json; sentence-transformers cannot load it")
+
+
+def hub_names(model: str, commit: str) -> list[str]:
+    """Return the paths of the files of a model on the hub, or of those fetched before if the hub cannot be asked.
+
+    :param model: hub id.
+    :param commit: of the hub.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    try:
+        return list(HfApi().list_repo_files(model, revision=commit))
+    except Exception:
+        held = (try_to_load_from_cache(model, known, revision=commit) for known in ("modules.json", "config.json"))
+        return next((folder_names(Path(path).parent) for path in held if isinstance(path, str)), [])
+
+
+def folder_names(folder: Path) -> list[str]:
+    """Return the paths of the files in a folder, relative to it, with `/`."""
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def dimension(model: Any) -> int:

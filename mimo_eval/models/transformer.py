@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models import prompts
+from mimo_eval.models import kernels, prompts
 from mimo_eval.models.backends import BACKENDS, PACKAGES, check_backend
+from mimo_eval.models.kernels import ATTENTIONS, LinearLayers
 from mimo_eval.models.prompts import Prompt
 from mimo_eval.models.sources import ModelFiles, at_least_one, check_device, dimension, first_line, shown_name
+from mimo_eval.models.weights import check_weights
 from mimo_eval.protocols import Role
 
 DTYPES = ("float32", "float16", "bfloat16")
+USUAL_BATCH = 32
+"""Texts per batch where sentence-transformers makes the batches, and the user says nothing."""
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -27,9 +33,12 @@ class TransformerModel:
     :param device: such as `cpu` or `cuda:0`; chosen by torch if None.
     :param dtype: of the weights: float32, float16 or bfloat16.
     :param backend: what runs it: torch, onnx or openvino.
-    :param batch_size: texts per batch.
+    :param attention: what computes attention: one of `kernels.ATTENTIONS`; transformers' own choice if None.
+    :param compile: let torch compile the model when it is first used; if it cannot, the model runs as it is.
+    :param batch_size: texts per batch, or per batch of the longest texts where batches are made by the number of tokens.
     :param max_length: most tokens of a text; the model's own if None.
     :param trust_remote_code: run Python code that comes with the model. Off unless asked for.
+    :param allow_pickled_weights: load weights that are no safetensors. Off unless asked for.
     """
 
     model: str
@@ -38,31 +47,42 @@ class TransformerModel:
     device: str | None = None
     dtype: str = "float32"
     backend: str = "torch"
-    batch_size: int = 32
+    attention: str | None = None
+    compile: bool = False
+    batch_size: int | None = None
     max_length: int | None = None
     trust_remote_code: bool = False
+    allow_pickled_weights: bool = False
 
     KIND: ClassVar[str]
     """First word of the name."""
     NAMED: ClassVar[tuple[str, ...]] = ("max_length", "dtype", "backend")
     """Settings that change a score: they stand in the name where they are not the usual ones."""
+    HALF_NAMED: ClassVar[tuple[str, ...]] = ("attention", "compile")
+    """Settings that do so in half precision alone: in float32 kernels agree to about 1e-6, and rounding decides no score."""
+    LOADED: ClassVar[tuple[str, ...]] = ("encoder", "layers")
+    """What is made when it is first needed, and is not sent to other processes."""
 
     def __post_init__(self) -> None:
         self.model = str(self.model)
-        for what, value, known in (("dtype", self.dtype, DTYPES), ("backend", self.backend, BACKENDS)):
-            if value not in known:
+        choices = ("dtype", self.dtype, DTYPES), ("backend", self.backend, BACKENDS), ("attention", self.attention, ATTENTIONS)
+        for what, value, known in choices:
+            if value is not None and value not in known:
                 raise ConfigError(f"unknown {what} '{value}'; choose {', '.join(known)}")
+        if self.backend != "torch" and (self.attention or self.compile):
+            raise ConfigError(f"{self.typed}: --attention and --compile are of the backend torch, not of {self.backend}")
         at_least_one({"batch size": self.batch_size, "max length": self.max_length})
         self.files = ModelFiles(self.model, self.revision, self.backend)
         self.name = self.shown()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the weights behind when a model is sent to another process, which loads them itself."""
-        return {name: value for name, value in self.__dict__.items() if name != "encoder"}
+        return {name: value for name, value in self.__dict__.items() if name not in self.LOADED}
 
     def settings(self) -> dict[str, tuple[Any, Any]]:
         """Return what may stand in the name: setting to (value, usual value)."""
-        given = {name: (getattr(self, name), getattr(type(self), name)) for name in self.NAMED}
+        names = self.NAMED + (self.HALF_NAMED if self.dtype != "float32" else ())
+        given = {name: (getattr(self, name), getattr(type(self), name)) for name in names}
         return {"revision": (self.files.revision, None), **given}
 
     def shown(self) -> str:
@@ -84,6 +104,7 @@ class TransformerModel:
             "dtype": self.dtype,
             "backend": self.backend,
             "versions": versions(self.backend),
+            **({name: getattr(self, name) for name in self.HALF_NAMED if getattr(self, name) and self.dtype != "float32"}),
         }
 
     def describe(self) -> dict[str, Any]:
@@ -94,8 +115,10 @@ class TransformerModel:
             "revision": self.files.identity,
             "dtype": self.dtype,
             "backend": self.backend,
+            **({"attention": self.attention} if self.attention else {}),
             "batch_size": self.batch_size,
             "trust_remote_code": self.trust_remote_code,
+            "allow_pickled_weights": self.allow_pickled_weights,
             **(self.loaded() if "encoder" in self.__dict__ else {}),
         }
 
@@ -105,6 +128,7 @@ class TransformerModel:
         return {
             "max_length": self.encoder.max_seq_length,
             "device": str(self.encoder.device),
+            **({"compiled": self.encoder._compiled_call_impl is not None} if self.compile else {}),
             **({"parameters": count} if count else {}),  # other backends than torch do not tell
         }
 
@@ -117,6 +141,8 @@ class TransformerModel:
         self.check_kind()
         load = self.encoder_class()
         check_backend(self.typed, self.backend)
+        kernels.check_attention(self.typed, self.attention, self.dtype)
+        check_weights(self.files, self.typed, self.backend, allowed=self.allow_pickled_weights)
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             encoder = load(
@@ -125,13 +151,27 @@ class TransformerModel:
                 device=self.device,
                 backend=self.backend,
                 trust_remote_code=self.trust_remote_code,
-                model_kwargs={} if self.dtype == "float32" else {"dtype": self.dtype},
+                model_kwargs=self.loading_options(),
             )
         except Exception as error:
             raise ModelError(f"the model '{self.typed}' cannot be loaded: {first_line(error)}") from error
-        if self.max_length is not None:
-            self.limit(encoder, self.max_length)
-        return encoder.eval()
+        self.prepare(encoder)
+        return encoder
+
+    @cached_property
+    def layers(self) -> LinearLayers:
+        """The linear layers of the loaded model."""
+        return LinearLayers(self.encoder)
+
+    def loading_options(self) -> dict[str, Any]:
+        """Return what transformers, or what stands for it, is told when it loads the model."""
+        if self.backend != "torch":
+            return {} if self.dtype == "float32" else {"dtype": self.dtype}
+        return {
+            "dtype": self.dtype,  # also float32: left to itself, transformers takes the type that the weights were saved in
+            **({"attn_implementation": self.attention} if self.attention else {}),
+            **({} if self.allow_pickled_weights else {"use_safetensors": True}),
+        }
 
     def encoder_class(self) -> Any:
         """Return the class of sentence-transformers that loads the model."""
@@ -142,6 +182,14 @@ class TransformerModel:
 
         :raises ModelError: naming the model.
         """
+
+    def prepare(self, encoder: Any) -> None:
+        """Change a loaded model as the settings say."""
+        encoder.eval()
+        if self.max_length is not None:
+            self.limit(encoder, self.max_length)
+        if self.compile:
+            encoder.compile(dynamic=True)
 
     def limit(self, encoder: Any, length: int) -> None:
         """Set the most tokens of a text."""
@@ -158,8 +206,25 @@ class TransformerModel:
         :raises ModelError: if it fails.
         """
         ask = getattr(self.encoder, method)
+        size = self.batch_size or USUAL_BATCH
+        return self.computed(lambda: ask(list(items), batch_size=size, show_progress_bar=False, **options), verb)
+
+    def computed(self, call: Callable[[], T], verb: str) -> T:
+        """Call what uses the loaded model, with the fastest arithmetic that this machine has for it.
+
+        :param call: what to call.
+        :param verb: what it does, for messages.
+        :return: what it returns.
+        :raises ModelError: if it fails.
+        """
         try:
-            return ask(list(items), batch_size=self.batch_size, show_progress_bar=False, **options)
+            with nullcontext() if self.compile else self.layers.fast():  # the compiler does not know the layers of oneDNN
+                try:
+                    return call()
+                except RuntimeError as error:
+                    if not kernels.uncompile(self.encoder, error, self.name):
+                        raise
+                return call()
         except (RuntimeError, IndexError, ValueError) as error:  # out of memory, longer than the model's positions
             raise ModelError(
                 f"{self.name}: cannot {verb}: {first_line(error)}; a smaller --batch-size or --max-length may help"

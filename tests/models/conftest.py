@@ -23,12 +23,8 @@ def save_bert(folder: Path, seed: int = 0, **config: Any) -> Path:
     """Save a two-layer BERT with mean pooling; `config` goes to SentenceTransformer (prompts, similarity_fn_name)."""
     import torch
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizer
-
-    try:
-        from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    except ImportError:  # older versions
-        from sentence_transformers.models import Pooling, Transformer
 
     torch.manual_seed(seed)
     plain = folder.parent / f"{folder.name}-plain"

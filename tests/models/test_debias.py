@@ -478,8 +478,8 @@ def test_a_file_is_checked_like_a_collection(tmp_path: Path, other: Path) -> Non
     with pytest.raises(DataError, match="bad cannot be used: 7 errors") as error:
         _ = Sample(str(path)).texts
     for what in (
-        "missing field: 2",
-        "unreadable line: 2",
+        "missing field: 1",
+        "unreadable line: 3",
         "no language: 1",
         "unknown language: 1",
         "empty text: 1",

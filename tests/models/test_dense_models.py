@@ -214,7 +214,7 @@ def test_a_torn_model_is_an_error_in_one_line(bert: Bert, tmp_path: Path, file: 
     model = load_model(str(folder), ModelOptions(device="cpu"))
     with pytest.raises(ModelError) as caught:
         model.encode(TEXTS, role="query", lang="en")  # type: ignore[union-attr]
-    assert str(caught.value).startswith(f"the model '{folder}' cannot be loaded: ")
+    assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -246,7 +246,7 @@ def test_a_model_of_another_kind_is_not_taken_for_a_dense_one(
 def test_a_torn_config_names_its_file(bert: Bert, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(bert(), tmp_path / "torn"))
     (folder / "config_sentence_transformers.json").write_text('{"prompts": ')
-    with pytest.raises(ModelError, match=r"config_sentence_transformers\.json: not JSON"):
+    with pytest.raises(ModelError, match=r"config_sentence_transformers\.json:1: not JSON"):
         SentenceTransformerEncoder(str(folder)).fingerprint("query")
 
 

@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from tiny import LATE, save_multi_vector, save_plain, save_pylate, save_splade
+from tiny import save_multi_vector, save_plain, save_pylate, save_splade
 
 from mimo_eval.benchmark import Benchmark
-from mimo_eval.errors import ConfigError, MissingExtraError, ModelError
+from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.evaluation import run
 from mimo_eval.models import late_interaction
 from mimo_eval.models.late_interaction import LateInteraction
@@ -20,7 +19,6 @@ from mimo_eval.models.loading import ModelOptions, catalogue, load_model
 from mimo_eval.protocols import Encoder, StoredRetriever
 from mimo_eval.search.index_store import IndexStore
 
-pytestmark = LATE
 DOCUMENTS = ["abc def, ghi.", "fed cba abc!", "g h i", "a b c d e f g", "!!! ..."]
 QUERIES = ["abc", "g h?"]
 BY_PYLATE = [[10.70687, 9.776154, 9.625489, 11.263391, 8.885288], [10.45103, 7.993713, 10.995625, 9.486586, 5.942199]]
@@ -228,17 +226,6 @@ def test_nan_names_the_model_and_the_document(folder: Callable[..., Path]) -> No
     model.encoder[0].auto_model.get_input_embeddings().weight.data[place] = float("nan")
     with pytest.raises(ModelError, match=r"^colbert\(.*\): NaN or infinity in a vector of document 2 of 3 different ones$"):
         search(model, ["abc", "abc", "x", "y"])
-
-
-def test_an_older_sentence_transformers_gives_the_line_that_installs_a_newer(
-    folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import sentence_transformers
-
-    monkeypatch.setitem(sys.modules, "sentence_transformers", type(sys)("sentence_transformers"))
-    with pytest.raises(MissingExtraError, match=r"needs sentence-transformers 6.0 or newer.*'mimo-eval\[late-interaction\]'"):
-        search(exact(folder()))
-    assert sentence_transformers is not None
 
 
 def test_an_unknown_storage_is_refused() -> None:

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from mimo_eval import registry
-from mimo_eval.errors import ConfigError
+from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.models import loading
 from mimo_eval.models.bm25 import BM25
 from mimo_eval.models.dense import SentenceTransformerEncoder
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.models.loading import ModelOptions, catalogue, load_model, model_name
+from mimo_eval.models.sources import hash_folder
 from mimo_eval.protocols import Encoder, Hits, Retriever
 
 
@@ -200,14 +201,6 @@ def test_every_built_in_model_imports_and_has_a_card_that_fits() -> None:
     assert (cards["sparse"].kind, cards["translate"].kind, cards["lir"].kind) == ("sparse", "translate", "debias")
 
 
-@pytest.mark.parametrize(("installed", "line"), [("5.9.1", "pip install 'mimo-eval[late-interaction]'"), ("6.0.0rc1", None)])
-def test_colbert_says_which_sentence_transformers_it_needs(
-    monkeypatch: pytest.MonkeyPatch, installed: str, line: str | None
-) -> None:
-    monkeypatch.setattr(loading, "version", lambda package: installed)
-    assert {card.name: card.install for card in catalogue()}["colbert"] == line
-
-
 @pytest.mark.parametrize(
     ("typed", "options", "name"),
     [
@@ -280,3 +273,11 @@ def test_what_a_plugin_raises_is_one_message(plugin: ModuleType, tmp_path: Path,
 def test_messages_say_what_is_wanted(plugin: ModuleType, typed: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_model(typed)
+
+
+def test_a_folder_that_is_no_model_is_refused_before_its_files_are_read(tmp_path, monkeypatch):
+    (tmp_path / "deep" / "model").mkdir(parents=True)
+    (tmp_path / "deep" / "model" / "config.json").write_text("{}")
+    monkeypatch.setattr(Path, "rglob", lambda *_: pytest.fail("walked through the folder"))
+    with pytest.raises(ModelError, match=r"no config\.json or modules\.json"):
+        hash_folder(tmp_path)

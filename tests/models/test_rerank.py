@@ -299,7 +299,7 @@ def test_what_changes_a_score_is_in_the_fingerprint(cross_encoder: Path) -> None
 def test_options_reach_base_and_re_ranker(cross_encoder: Path) -> None:
     options = ModelOptions(device="cpu", dtype="bfloat16", batch_size=7, query_prompt="q: ", trust_remote_code=True)
     model: Any = load_model(f"rerank(org/dense, {cross_encoder})", options)
-    assert (model.bases[0].device, model.bases[0].dtype, model.bases[0].batch_size) == ("cpu", "bfloat16", 32)
+    assert (model.bases[0].device, model.bases[0].dtype, model.bases[0].batch_size) == ("cpu", "bfloat16", None)
     assert (model.model.device, model.model.dtype, model.model.batch_size) == ("cpu", "bfloat16", 7)
     assert model.model.trust_remote_code and model.bases[0].trust_remote_code
     assert not load_model(f"rerank(org/dense, {cross_encoder})").model.trust_remote_code  # type: ignore[union-attr]

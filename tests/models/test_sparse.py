@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny import LATE, save_multi_vector, save_plain, save_splade
+from tiny import save_multi_vector, save_plain, save_splade
 
 from mimo_eval.benchmark import Benchmark
 from mimo_eval.errors import ConfigError, ModelError
@@ -185,7 +185,6 @@ def test_a_torn_model_is_an_error_in_one_line(splade: Model, tmp_path: Path, fil
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@LATE
 def test_models_of_other_kinds_are_refused_by_name(tmp_path: Path) -> None:
     for make, said in ((save_multi_vector, "MultiVectorEncoder"), (save_plain, "BertModel")):
         folder = make(tmp_path / said)

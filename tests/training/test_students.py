@@ -139,7 +139,7 @@ def test_any_model_is_a_student_and_its_pooling_can_be_set(body, tmp_path):
     student = PretrainedStudent(model=str(body), pooling="cls").build(None, None, 0)
     assert student[1].pooling_mode == "cls"
     assert student.encode(["abc"]).shape == (1, 16)
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="nor a folder"):
         PretrainedStudent(model=str(tmp_path / "nothing")).build(None, None, 0)
 
 

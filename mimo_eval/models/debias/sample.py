@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import xxhash
 from mimo_eval.collections import SOURCES, load
 from mimo_eval.collections.build import build_texts, origin
 from mimo_eval.collections.collection import Texts
-from mimo_eval.collections.jsonl import usable_lines
+from mimo_eval.collections.jsonl import read_objects
 from mimo_eval.collections.records import Problems, Text
 from mimo_eval.embeddings import text_hash
 from mimo_eval.errors import DataError
@@ -137,13 +136,8 @@ def read_sample(path: Path, problems: Problems) -> Iterator[Text]:
     :param problems: where problems are noted.
     :yield: the texts.
     """
-    for line, where in usable_lines(path, problems):
-        try:
-            record = json.loads(line.text)
-        except (ValueError, RecursionError) as error:  # ValueError also for numbers of thousands of digits
-            problems.add("unreadable line", where, str(error))
-            continue
-        fields = [record.get(name) for name in ("text", "lang", "title")] if isinstance(record, dict) else [None]
+    for record, where in read_objects(path, problems):
+        fields = [record.get(name) for name in ("text", "lang", "title")]
         if fields[0] is None:
             problems.add("missing field", where, "text")
         elif not all(isinstance(value, str) for value in fields if value is not None):
@@ -151,4 +145,4 @@ def read_sample(path: Path, problems: Problems) -> Iterator[Text]:
         else:
             text, lang, title = (value or "" for value in fields)
             group = record.get("group")
-            yield Text(str(line.number), text, lang, None if group in (None, "") else str(group), title, where)
+            yield Text(where.rpartition(":")[2], text, lang, None if group in (None, "") else str(group), title, where)

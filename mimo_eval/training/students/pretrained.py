@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mimo_eval.errors import ModelError
 from mimo_eval.models.prompts import find
-from mimo_eval.models.sources import first_line
+from mimo_eval.models.sources import ModelFiles, first_line
+from mimo_eval.models.weights import check_weights
 from mimo_eval.protocols import Role
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class PretrainedStudent(BaseModel):
     """Put before passages and parallel text, likewise."""
     trust_remote_code: bool = False
     """Run Python code that comes with the model."""
+    allow_pickled_weights: bool = False
+    """Load weights that are no safetensors."""
 
     def build(self, parallel: Parallel | None, teacher: Teacher | None, seed: int) -> SentenceTransformer:
         """Load the model.
@@ -47,7 +50,7 @@ class PretrainedStudent(BaseModel):
         :return: the student, on the device that sentence-transformers chooses.
         :raises ModelError: if it cannot be loaded.
         """
-        student = load(self.model, self.revision, self.pooling, self.trust_remote_code, seed)
+        student = load(self.model, self.revision, self.pooling, self.trust_remote_code, self.allow_pickled_weights, seed)
         given: dict[Role, str | None] = {"query": self.query_prompt, "document": self.document_prompt}
         config = {"prompts": student.prompts, "default_prompt_name": student.default_prompt_name}
         student.prompts = {
@@ -59,7 +62,12 @@ class PretrainedStudent(BaseModel):
 
 
 def load(
-    model: str, revision: str | None = None, pooling: str | None = None, trust_remote_code: bool = False, seed: int = 0
+    model: str,
+    revision: str | None = None,
+    pooling: str | None = None,
+    trust_remote_code: bool = False,
+    allow_pickled_weights: bool = False,
+    seed: int = 0,
 ) -> SentenceTransformer:
     """Load a model to be trained, in full precision.
 
@@ -67,6 +75,7 @@ def load(
     :param revision: branch, tag or commit.
     :param pooling: instead of the model's own.
     :param trust_remote_code: run code that comes with it.
+    :param allow_pickled_weights: load weights that are no safetensors.
     :param seed: of weights that its files do not hold.
     :return: the model.
     :raises ModelError: if it cannot be loaded, or has no pooling that could be set.
@@ -76,9 +85,15 @@ def load(
     from sentence_transformers.sentence_transformer.modules import Pooling
 
     torch.manual_seed(seed)
+    files = ModelFiles(model, revision)
+    check_weights(files, model, allowed=allow_pickled_weights)
+    safe = {} if allow_pickled_weights else {"use_safetensors": True}
     try:
         student = SentenceTransformer(
-            model, revision=revision, trust_remote_code=trust_remote_code, model_kwargs={"dtype": torch.float32}
+            model,
+            revision=files.commit,
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"dtype": torch.float32, **safe},
         )
     except Exception as error:
         raise ModelError(f"student: the model '{model}' cannot be loaded: {first_line(error)}") from error

