@@ -22,13 +22,15 @@ from mimo_eval.asking import fingerprint
 from mimo_eval.benchmark import DEFAULT_MEASURES, Benchmark, Task, data_folder, first_fault, load_benchmark
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError
+from mimo_eval.files import inside
 from mimo_eval.languages import parse_languages
 from mimo_eval.measures import parse as parse_measures
 from mimo_eval.mixing import Mix, all_pools
 from mimo_eval.models.loading import Model, ModelOptions, classes, load_model, model_name
-from mimo_eval.protocols import Derived, Encoder
+from mimo_eval.protocols import Combination, Derived, Encoder
 from mimo_eval.results import (
     FILE,
+    ApproximateSearch,
     Result,
     SettingScores,
     read_queries,
@@ -39,6 +41,7 @@ from mimo_eval.results import (
 )
 from mimo_eval.runs import frames, write_qrels, write_run
 from mimo_eval.scoring import average, score_pool
+from mimo_eval.search.index_spec import IndexSpec
 from mimo_eval.search.onepass import PoolRanking
 from mimo_eval.systems import ROLES, Engine, Progress, Work, rankings
 
@@ -71,6 +74,7 @@ def evaluate(
     data: str | Path | None = None,
     output: str | Path | None = None,
     options: ModelOptions | None = None,
+    index: str | None = None,
     **changes: Any,
 ) -> pd.DataFrame:
     """Evaluate models on a benchmark.
@@ -80,6 +84,7 @@ def evaluate(
     :param data: folder with the collection's files, where it has any.
     :param output: folder for result files; none are written if None.
     :param options: device, dtype, batch size, prompts and so on.
+    :param index: search encoders' vectors by this FAISS index, such as `HNSW32:efSearch=128`; exactly if None.
     :param changes: `languages`, `mixes`, `measures`, `depth` instead of the benchmark's.
     :return: one row per model, collection and mix; one column per measure.
     """
@@ -88,7 +93,7 @@ def evaluate(
         raise ConfigError("no model is given")
     chosen = changed(load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark, **changes)
     outcomes = (
-        run(m, chosen, data=Path(data) if data else None, output=Path(output) if output else None, options=options)
+        run(m, chosen, data=Path(data) if data else None, output=Path(output) if output else None, options=options, index=index)
         for m in models
     )
     return pd.concat([outcome.result.frame() for outcome in outcomes], ignore_index=True)
@@ -146,6 +151,7 @@ def run(
     save_runs: bool = False,
     again: bool = False,
     engine: Engine | None = None,
+    index: str | None = None,
 ) -> Outcome:
     """Evaluate one model; a result that is there already is read instead.
 
@@ -158,11 +164,16 @@ def run(
     :param save_runs: also write TREC runs and qrels of every corpus.
     :param again: evaluate even if the result is there.
     :param engine: what encodes; None for this process.
+    :param index: as in `evaluate`.
     :return: the result and its folder.
     """
     start = perf_counter()
+    approximate = IndexSpec.parse(index) if index is not None else None
     with tempfile.TemporaryDirectory(prefix="mimo-eval-") as temporary:
-        state = _Run(load_model(model, options), Work(progress or Progress(), Path(temporary), benchmark.depth, engine=engine))
+        work = Work(progress or Progress(), Path(temporary), benchmark.depth, engine=engine, index=approximate)
+        state = _Run(load_model(model, options), work)
+        if approximate and not _has_vectors(state.model):
+            raise ConfigError(f"{model_name(state.model)} has no vectors that an index could hold; leave --index out")
         parsed = [m for text in benchmark.measures for m in measures.parse(text)]
         with state.work.timed("load data"):
             loaded = [
@@ -170,7 +181,7 @@ def run(
                 for task in benchmark.tasks
             ]
         collections = [collection for _, collection in loaded]
-        key = _key(state.model, benchmark, collections)
+        key = _key(state.model, benchmark, collections, approximate)
         folder = result_folder(output, benchmark.name, model_name(state.model), key) if output else None
         known = folder is not None and (folder / FILE).exists() and (not save_runs or (folder / "runs").is_dir())
         if folder and known and not again and hasattr(state.model, "fingerprint") and (before := _whole(folder)):
@@ -220,13 +231,19 @@ def _refuse_unwritable(folder: Path) -> None:
         raise ConfigError(f"{folder}: results cannot be written ({error.strerror}); choose another folder with -o") from error
 
 
-def _key(model: Model, benchmark: Benchmark, collections: list[Collection]) -> str:
+def _has_vectors(model: Model) -> bool:
+    """Say whether an index may search for a model, or for one that it is made of."""
+    return any(map(_has_vectors, model.bases)) if isinstance(model, Combination) else isinstance(model, Encoder)
+
+
+def _key(model: Model, benchmark: Benchmark, collections: list[Collection], index: IndexSpec | None) -> str:
     return result_key(
         {
             "version": __version__,
             "model": [model_name(model), _identity(model) or classes(model)],
             "benchmark": benchmark.model_dump(mode="json", exclude={"title", "source", "protocol"}),
             "data": [collection.revision for collection in collections],
+            **({"index": str(index)} if index else {}),
         }
     )
 
@@ -276,8 +293,8 @@ def _warn_of_missing(setting: SettingScores) -> None:
 
 def _save_run(folder: Path, collection: Collection, found: PoolRanking, tag: str) -> None:
     name = f"{collection.name}.{found.pool.mix}{'.' + found.pool.name if found.pool.name else ''}"
-    write_run(folder / f"{name}.trec.gz", frames(collection, found.pool, found.lists), tag)
-    write_qrels(folder / f"{name}.qrels.gz", collection, found.pool)
+    write_run(inside(folder, f"{name}.trec.gz"), frames(collection, found.pool, found.lists), tag)
+    write_qrels(inside(folder, f"{name}.qrels.gz"), collection, found.pool)
 
 
 def _result(state: _Run, benchmark: Benchmark, collections: list[Collection], key: str) -> Result:
@@ -292,6 +309,8 @@ def _result(state: _Run, benchmark: Benchmark, collections: list[Collection], ke
         settings=state.settings,
         encoded=state.work.encoded,
         search=", ".join(dict.fromkeys(state.work.engines)),
+        index=str(state.work.index or ""),
+        approximate=[ApproximateSearch(**record) for record in state.work.approximate],
         timings={phase: round(seconds, 3) for phase, seconds in state.work.timings.items()},
         peak_memory=environment.peak_memory(),
         environment=environment.describe(),

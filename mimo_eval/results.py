@@ -79,6 +79,40 @@ class SettingScores(BaseModel):
     """The corpora."""
 
 
+class IndexRecall(BaseModel):
+    """Share of the exact lists that an approximate index found, over a sample of queries."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    queries: int
+    """Lists compared."""
+    at_10: float
+    """Mean share of the first 10."""
+    at_depth: float
+    """Mean share of all that are kept per query."""
+
+
+class ApproximateSearch(BaseModel):
+    """How well an approximate index searched one collection by the vectors of one encoder."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+    """Name of the encoder."""
+    collection: str
+    """Name of the collection."""
+    recall: dict[str, IndexRecall]
+    """Language of the documents to the recall of its index."""
+    overall: IndexRecall
+    """The mean over all of these lists."""
+    exact: dict[str, str] = Field(default_factory=dict)
+    """Languages that were searched exactly, at least in part, and why."""
+    relevant: int
+    """Relevant documents, over all corpora."""
+    missed: int
+    """How many of them score above the end of their query's list and are not in it, because the index missed them."""
+
+
 class Result(BaseModel):
     """What one model scored on one benchmark, with everything needed to do it again."""
 
@@ -106,6 +140,10 @@ class Result(BaseModel):
     """Texts encoded in this run, and vectors read from the store."""
     search: str
     """What searched: FAISS, numpy, or the retriever itself."""
+    index: str = ""
+    """The FAISS index that was asked for, with its parameters; empty for exact search."""
+    approximate: list[ApproximateSearch] = Field(default_factory=list)
+    """How well that index searched; empty if every search was exact."""
     timings: dict[str, float]
     """Seconds of each phase."""
     peak_memory: int
@@ -117,13 +155,36 @@ class Result(BaseModel):
     checksum: str = ""
     """In the file: hash of all the rest, by which damage is noticed; without it nothing is compared."""
 
+    @property
+    def searched(self) -> str:
+        """Whether scores are those of exact search, and else of what: results may be compared only if it is equal."""
+        return f"approximate ({self.index})" if self.approximate else "exact"
+
+    @property
+    def label(self) -> str:
+        """The model's name as tables show it, with the index where search was approximate."""
+        return f"{self.model['name']} (≈ {self.index})" if self.approximate else str(self.model["name"])
+
     def frame(self) -> pd.DataFrame:
         """Return the averages as a table: one row per collection and mix, one column per measure."""
         rows = [
-            {"model": self.model["name"], "collection": s.collection, "setting": s.setting, "mix": s.mix, **s.scores}
+            {"model": self.label, "collection": s.collection, "setting": s.setting, "mix": s.mix, **s.scores}
             for s in self.settings
         ]
         return pd.DataFrame(rows)
+
+
+def require_exact(result: Result, where: str) -> None:
+    """Refuse a result whose scores are shown or compared where nobody could see that search was approximate.
+
+    :param result: the result.
+    :param where: where its scores would stand.
+    :raises DataError: if search was not exact.
+    """
+    if result.approximate:
+        raise DataError(
+            f"{where} takes scores of exact search, not {result.searched}; evaluate {result.model['name']} without --index"
+        )
 
 
 def result_folder(root: Path, benchmark: str, model: str, key: str) -> Path:

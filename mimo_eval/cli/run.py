@@ -30,7 +30,16 @@ DEFAULT = "mimo-mini"
 @click.option("--format", "layout", type=click.Choice(["table", "json", "csv", "markdown", "latex"]), default="table")
 @click.option("--save-runs", is_flag=True, help="Also write TREC runs and qrels of every corpus.")
 @click.option("--again", is_flag=True, help="Evaluate even if the result is there.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What encodes.")
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What encodes, and searches."
+)
+@click.option(
+    "--index",
+    metavar="INDEX",
+    help="Search vectors by a FAISS index instead of exactly: FACTORY or FACTORY:name=value,name=value, such as "
+    "'HNSW32:efSearch=128', 'IVF1264,Flat:nprobe=32' or 'PQ96x4fs,RFlat:k_factor_rf=10'. Scores are then approximate, are "
+    "marked so, and are compared with none by another search; the recall against exact search is measured and printed.",
+)
 @click.option("--address", help="Of the Ray cluster; else $RAY_ADDRESS, or one that is started on this machine.")
 @model_options
 def command(
@@ -46,6 +55,7 @@ def command(
     save_runs: bool,
     again: bool,
     engine: str,
+    index: str | None,
     address: str | None,
     **options: Any,
 ) -> None:
@@ -58,11 +68,13 @@ def command(
     from mimo_eval import languages as codes
     from mimo_eval.benchmark import load_benchmark
     from mimo_eval.cli import tables
+    from mimo_eval.cli.cache import outdated_lines
     from mimo_eval.cli.console import stdout
     from mimo_eval.cli.progress import Bars
     from mimo_eval.cluster import RayEngine
     from mimo_eval.measures import parse
     from mimo_eval.models.loading import model_name
+    from mimo_eval.search.index_spec import IndexSpec
 
     chosen = evaluation.changed(
         load_benchmark(benchmark),
@@ -71,7 +83,11 @@ def command(
         measures=[str(m) for m in parse(measures)] if measures else None,
         depth=depth,
     )
+    if index is not None:
+        IndexSpec.parse(index)  # refused before models are loaded
     loaded = load_models(models or (DEFAULT,), **options)
+    for line in outdated_lines():
+        click.echo(line, err=True)
     results: list[Result] = []
     try:
         with RayEngine(address) if engine == "ray" else nullcontext() as cluster:
@@ -86,9 +102,10 @@ def command(
                     save_runs=save_runs,
                     again=again,
                     engine=cluster,
+                    index=index,
                 )
                 results.append(outcome.result)
-                for line in prompt_lines(outcome.result.model):
+                for line in [*prompt_lines(outcome.result.model), *index_lines(outcome.result)]:
                     click.echo(line, err=True)
                 verb = "nothing has changed, read from" if outcome.reused else "written to"
                 click.echo(f"{name}: {verb} {outcome.folder}", err=True)
@@ -97,6 +114,24 @@ def command(
             tables.terminal(results, stdout())
         elif results:
             click.echo(tables.FORMATS[layout](results))
+
+
+def index_lines(result: Result) -> list[str]:
+    """Return how well an approximate index searched, a line per encoder and collection.
+
+    :param result: a result; nothing is said of one by exact search.
+    """
+    depth, lines = result.benchmark["depth"], []
+    for found in result.approximate:
+        lowest = min(found.recall, key=lambda lang: found.recall[lang].at_depth)
+        said = f"recall against exact search: @10 {found.overall.at_10:.4f}, @{depth} {found.overall.at_depth:.4f}"
+        among = f"{found.overall.queries:,} lists compared; lowest @{depth}: {lowest} {found.recall[lowest].at_depth:.4f}"
+        missed = f"{found.missed:,} of {found.relevant:,} relevant documents missed that score above the end of their lists"
+        lines.append(f"{found.model} on {found.collection}: approximate search by {result.index}: {said} ({among}); {missed}")
+        lines += [
+            f"{found.model} on {found.collection}: {lang} is searched exactly: {why}" for lang, why in found.exact.items()
+        ]
+    return lines
 
 
 def prompt_lines(model: dict[str, Any]) -> list[str]:

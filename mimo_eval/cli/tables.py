@@ -21,7 +21,7 @@ from mimo_eval.results import Result, SettingScores
 
 TITLES = {
     "mlir": "mlir: one corpus in every language, every version of the answer is relevant",
-    "union": "union: all that the collection has, judged within languages",
+    "union": "union: all that the collection has, as judged",
     "multi-monolingual": "multi-monolingual: query and corpus in the same language, mean over languages",
     "cross-lingual": "cross-lingual: query in one language, corpus in another, mean over pairs",
     "bilingual": "bilingual: English and one other language in the corpus, mean over languages",
@@ -39,7 +39,7 @@ def terminal(results: Sequence[Result], console: Console) -> None:
     :param results: one per model, of the same benchmark.
     :param console: where to print.
     """
-    names = [result.model["name"] for result in results]
+    names = [result.label for result in results]
     for index, setting in enumerate(results[0].settings):
         rows = [result.settings[index] for result in results]
         recipe = f" [{setting.mix}]" if "(" in setting.mix else ""
@@ -123,9 +123,7 @@ def _language_table(result: Result) -> Table | None:
     if len(languages) < 2 or not known:
         return None
     measure = result.settings[0].main if result.settings[0].main in known else known[0]
-    table = Table(
-        title=f"{escape(result.model['name'])} · {measure} by query language", box=box.SIMPLE_HEAD, title_justify="left"
-    )
+    table = Table(title=f"{escape(result.label)} · {measure} by query language", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("query")
     for setting in result.settings:
         table.add_column(setting.setting.removeprefix("multi-") if "(" not in setting.mix else setting.mix, justify="right")
@@ -147,7 +145,9 @@ def _footnote(result: Result) -> str:
         f"{c['name']}@{c['revision'][:12]}{' (machine-translated)' if c.get('machine_translated') else ''}"
         for c in result.collections
     )
-    return f"{result.model['name']}: {seconds:.1f} s, {texts}, search by {result.search}, data {revisions}"
+    how = "".join(f", recall {a.overall.at_depth:.4f} on {a.collection}" for a in result.approximate)
+    search = f"{result.search}, {result.searched}{how}" if how else result.search
+    return f"{result.model['name']}: {seconds:.1f} s, {texts}, search by {search}, data {revisions}"
 
 
 def geometry(results: Sequence[Result]) -> Iterator[Table | Text]:

@@ -174,6 +174,7 @@ def _notes(sources: Sequence[Source]) -> list[str]:
 def _marks(source: Source, sources: Sequence[Source]) -> list[str]:
     """Say what a reader must see beside the name: prompts, and the same weights run in another way."""
     marks = ["prompts"] if entries.prompts(source) else []
+    marks += [f"{source.result.searched} search"] if source.result.approximate else []
     model = source.result.model
     twins = [s for s in sources if s is not source and model.get("revision") and s.result.model.get("name") == model["name"]]
     if any(entries.prompts(twin) != entries.prompts(source) for twin in twins):

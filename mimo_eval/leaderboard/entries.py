@@ -118,6 +118,7 @@ def protocol(result: Result) -> dict[str, str]:
     :return: such as `data: mini` to its revision.
     """
     parts = {"benchmark": str(result.benchmark["name"]), "depth": str(result.benchmark["depth"])}
+    parts |= {"approximate search": result.index} if result.approximate else {}
     settings = iter(result.settings)
     for number, (task, collection) in enumerate(zip(result.benchmark["tasks"], result.collections, strict=True), 1):
         where = str(collection["name"]) + (f" (task {number})" if len(result.benchmark["tasks"]) > 1 else "")

@@ -84,6 +84,10 @@ def _head(source: Source) -> str:
         "Vector width": "" if about["dimension"] is None else str(about["dimension"]),
         **{f"Prompt, {role}": prompt for role, prompt in about["prompts"].items()},
         "Revision": about["revision"],
+        "Search": ", ".join(
+            f"{name(result.searched)}, recall {found.overall.at_depth:.4f} on {name(found.collection)}"
+            for found in result.approximate
+        ),
         "Evaluated": f"{name(result.created)[:10]}, mimo-eval {name(versions.get('mimo-eval', 'of unknown version'))}",
     }
     rows = "".join(f"<dt>{markup(k)}</dt><dd>{_bdi(v)}</dd>" for k, v in facts.items() if v)

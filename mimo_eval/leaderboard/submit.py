@@ -20,7 +20,16 @@ from mimo_eval.leaderboard import entries, text
 from mimo_eval.leaderboard.entries import CARD, ModelCard, Source
 from mimo_eval.leaderboard.tables import number
 from mimo_eval.models.loading import BUILTIN
-from mimo_eval.results import Result, SettingScores, read_queries, read_result, result_folder, result_key, write_result
+from mimo_eval.results import (
+    Result,
+    SettingScores,
+    read_queries,
+    read_result,
+    require_exact,
+    result_folder,
+    result_key,
+    write_result,
+)
 from mimo_eval.specs import parse_spec
 
 LEARNED = ("dense", "sparse", "late interaction", "rerank", "api")
@@ -85,6 +94,10 @@ def _check(source: Source, queries: pd.DataFrame) -> Iterator[str]:
     except DataError as error:
         yield str(error)
         return
+    try:
+        require_exact(result, "a board")
+    except DataError as error:
+        yield f"search: {error}"
     yield from _known_benchmark(result)
     yield from _honest_key(result)
     yield from _complete(result)
@@ -120,6 +133,7 @@ def _honest_key(result: Result) -> Iterator[str]:
         "model": [result.model.get("name"), result.fingerprints],
         "benchmark": content,
         "data": [collection.get("revision") for collection in result.collections],
+        **({"index": result.index} if result.index else {}),
     }
     if result_key(parts) != result.key:
         yield "key: it does not belong to this model, benchmark, data and version; the file was edited"

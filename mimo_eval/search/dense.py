@@ -14,13 +14,15 @@ import numpy as np
 from mimo_eval.embeddings import TILE_ROWS, VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.search import keys
-from mimo_eval.search.flat import Engine, engine
+from mimo_eval.search.flat import Engine, ahead, engine
 
 SPARE = 32
 """Documents fetched beyond k, so that a tie at the cut can be seen."""
 BEYOND = 8
 """Documents of a merged list looked at beyond the cut, for the same reason."""
 QUERY_ROWS = 16_384
+PAIRS = 1024
+"""Pairs of vectors that are there in float64 at a time; they stay in the processor's cache."""
 FIRST_PLACE, LAST_PLACE = np.zeros(1, np.uint32), np.full(1, 2**32 - 1, np.uint32)
 COUNT_QUERIES = 128
 COUNT_DOCUMENTS = 16_384
@@ -76,12 +78,12 @@ class DenseScorer:
     def _exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
         queries, which_query = np.unique(query_rows, return_inverse=True)
         documents, which_document = np.unique(document_rows, return_inverse=True)
-        left = self.queries.gather(queries).astype(np.float64)
-        right = self.documents.gather(documents).astype(np.float64)
+        left, right = self.queries.gather(queries), self.documents.gather(documents)
         out = np.empty(len(query_rows))
-        for start in range(0, len(out), 4096):
-            part = slice(start, start + 4096)
-            np.einsum("nd,nd->n", left[which_query[part]], right[which_document[part]], out=out[part])
+        for start in range(0, len(out), PAIRS):
+            part = slice(start, start + PAIRS)
+            pairs = (side[which[part]].astype(np.float64) for side, which in ((left, which_query), (right, which_document)))
+            np.einsum("nd,nd->n", *pairs, out=out[part])
         return out.astype(np.float32)
 
     def table(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
@@ -109,12 +111,16 @@ class DenseScorer:
 
     def _top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         queries = self.queries.gather(query_rows)
-        best = np.zeros((len(query_rows), 0), np.uint64)
-        for tile_rows, vectors in self.documents.tiles(lang, rows, self.tile):
+
+        def search(tile: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, float]:
+            tile_rows, vectors = tile
             found, at = self.search.top(queries, vectors, min(k + SPARE, len(vectors)))
-            new = keys.encode(found, self.place[tile_rows][at])
+            return keys.encode(found, self.place[tile_rows][at]), longest_norm(vectors)
+
+        best = np.zeros((len(query_rows), 0), np.uint64)
+        for new, longest in ahead(search, self.documents.tiles(lang, rows, self.tile), self.search.lanes):
             best = keys.largest(np.concatenate([best, new], axis=1), k + SPARE)
-            self.longest = max(self.longest, longest_norm(vectors))
+            self.longest = max(self.longest, longest)
         if best.shape[1] == len(rows):
             return best
         eps = self.eps(query_rows, self.longest)

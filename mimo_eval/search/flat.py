@@ -1,20 +1,29 @@
-"""Exact search of one tile: FAISS where it is installed, numpy otherwise."""
+"""Exact search of tiles: FAISS where it is installed, on every GPU if there are any; numpy otherwise."""
 
 from __future__ import annotations
 
 import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import Any, Protocol
+from queue import SimpleQueue
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from mimo_eval.errors import ConfigError
+
+GPU_DEPTH = 2048
+"""Largest k of FAISS's search on a GPU."""
 
 
 class Engine(Protocol):
     """Finds the best documents of a tile by inner product."""
 
     name: str
+    lanes: int
+    """Tiles that are searched at the same time by threads while the next one is read; 0 for one after the other."""
 
     def top(self, queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (scores, positions), each (q, k), in any order; ties at the cut may fall either way."""
@@ -24,6 +33,7 @@ class Numpy:
     """Matrix product and partial sort: for machines without FAISS."""
 
     name = "numpy"
+    lanes = 0
 
     def top(self, queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (scores, positions), each (q, k)."""
@@ -37,20 +47,57 @@ class Numpy:
 
 
 class Faiss:
-    """FAISS's exact search, on a GPU if there is one."""
+    """FAISS's exact search; on GPUs, if there are any, each of which takes the next tile when it is free.
+
+    :param faiss: the module.
+    """
 
     name = "faiss"
 
     def __init__(self, faiss: Any) -> None:
         self.faiss = faiss
-        self.gpu = faiss.StandardGpuResources() if hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() else None
+        self.lanes = faiss.get_num_gpus() if hasattr(faiss, "StandardGpuResources") else 0
+        self._free: SimpleQueue[tuple[int, Any]] = SimpleQueue()
+        for device in range(self.lanes):
+            self._free.put((device, faiss.StandardGpuResources()))
 
     def top(self, queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (scores, positions), each (q, k)."""
         metric = self.faiss.METRIC_INNER_PRODUCT
-        if self.gpu is not None and k <= 2048:
-            return self.faiss.knn_gpu(self.gpu, queries, documents, k, metric=metric)  # type: ignore[no-any-return]
-        return self.faiss.knn(queries, documents, k, metric=metric)  # type: ignore[no-any-return]
+        if not self.lanes or k > GPU_DEPTH:
+            return self.faiss.knn(queries, documents, k, metric=metric)  # type: ignore[no-any-return]
+        device, resources = self._free.get()  # resources serve one thread at a time
+        try:
+            return self.faiss.knn_gpu(  # type: ignore[no-any-return]
+                resources, queries, documents, k, metric=metric, device=device
+            )
+        finally:
+            self._free.put((device, resources))
+
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ahead(work: Callable[[T], R], items: Iterable[T], lanes: int) -> Iterator[R]:
+    """Do work on items in threads while the next item is read; at most `lanes` + 1 items are held.
+
+    :param work: done on each item.
+    :param items: read in this thread.
+    :param lanes: threads; 0 for none.
+    :yield: the outcomes, in the order of the items.
+    """
+    if not lanes:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(lanes) as threads:
+        running: deque[Future[R]] = deque()
+        for item in items:
+            if len(running) == lanes:
+                yield running.popleft().result()
+            running.append(threads.submit(work, item))
+        while running:
+            yield running.popleft().result()
 
 
 @cache
@@ -64,17 +111,30 @@ def engine(name: str = "auto") -> Engine:
     if name == "numpy":
         return Numpy()
     try:
+        faiss = faiss_module()
+    except ConfigError:
+        if name == "auto":
+            return Numpy()
+        raise
+    _warn_of_two_packages()
+    return Faiss(faiss)
+
+
+def faiss_module() -> Any:
+    """Return FAISS.
+
+    :return: the module.
+    :raises ConfigError: if it is broken or missing.
+    """
+    try:
         import faiss
 
         faiss.knn  # noqa: B018  # two FAISS packages in one folder leave an empty module behind
     except (ImportError, RuntimeError, AttributeError) as error:
-        if name == "auto":
-            return Numpy()
         raise ConfigError(
             f"FAISS cannot be used ({error}); install exactly one of: pip install 'mimo-eval[cpu]' or 'mimo-eval[gpu]'"
         ) from error
-    _warn_of_two_packages()
-    return Faiss(faiss)
+    return faiss
 
 
 def _warn_of_two_packages() -> None:

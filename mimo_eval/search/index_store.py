@@ -14,22 +14,36 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mimo_eval import __version__
+from mimo_eval import __version__, locks
 from mimo_eval.collections.collection import Texts
 from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import cache_dir, checksums, digest, write_json
+from mimo_eval.files import cache_dir, checksums, digest, read_sealed, write_json, write_sealed
 from mimo_eval.locks import Use
-from mimo_eval.protocols import StoredRetriever
 
 FORMAT = 1
+ABOUT = "retriever.json"
+"""The file that says whose indexes lie in a folder."""
 MANIFEST = "manifest.json"
 FULL = "; free space, or set MIMO_EVAL_CACHE to a folder that can be written"
 
 logger = logging.getLogger(__name__)
+
+
+class Indexed(Protocol):
+    """What has indexes that are kept, such as a StoredRetriever."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return everything that changes an index; what stands in it under `reading` does not."""
+
+    def save(self, index: Any, folder: Path) -> None:
+        """Write an index into an empty folder."""
+
+    def load(self, folder: Path) -> Any:
+        """Read an index whose files are whole."""
 
 
 class Found(NamedTuple):
@@ -42,11 +56,12 @@ class Found(NamedTuple):
 class IndexStore:
     """The indexes of one retriever.
 
-    :param retriever: the model; what its fingerprint says under `reading` changes how an index is searched, not the index.
+    :param retriever: the model, or what else has indexes; what its fingerprint says under `reading` changes how an index is
+        searched, not the index.
     :param root: folder of all indexes.
     """
 
-    def __init__(self, retriever: StoredRetriever, root: Path | None = None) -> None:
+    def __init__(self, retriever: Indexed, root: Path | None = None) -> None:
         self.retriever = retriever
         self.name = str(getattr(retriever, "name", type(retriever).__name__))
         changing = {name: value for name, value in retriever.fingerprint().items() if name != "reading"}
@@ -67,11 +82,14 @@ class IndexStore:
         """
         folder = self.folder / (lang or "all") / content_key(texts, rows)[:20]
         if self.folder.is_dir():
+            with suppress(CacheError):  # read-only
+                self._describe()
             self._use = self._use or Use(self.folder)
         index = self._read(folder)
         if index is not None:
             return index
         with self._lock(folder):
+            self._use = self._use or Use(self.folder)
             index = self._read(folder)  # another process may have built it while this one waited
             if index is not None:
                 return index
@@ -97,14 +115,27 @@ class IndexStore:
             self.retriever.save(index, temporary)
             content = {"format": FORMAT, "documents": documents, "files": checksums(temporary, MANIFEST)}
             write_json(temporary / MANIFEST, content)
-            if folder.exists():
-                shutil.rmtree(folder)
+            if folder.exists():  # damaged; NFS keeps files of it that are still open, so it is moved away first
+                trash = temporary.with_name(f"{temporary.name}.tmp")
+                folder.rename(trash)
+                shutil.rmtree(trash, ignore_errors=True)
             temporary.chmod(self.folder.stat().st_mode & 0o777)  # mkdtemp's is for its owner alone
-            temporary.rename(folder)
+            try:
+                temporary.rename(folder)
+            except OSError:
+                if not intact(folder):  # NFS may report a failure though its server has done it
+                    raise
         except OSError as error:
             raise CacheError(f"{folder}: the index cannot be stored ({error.strerror or error}){FULL}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _describe(self) -> None:
+        """Say whose indexes they are, unless that is said already, and whole."""
+        try:
+            read_sealed(self.folder / ABOUT)
+        except DataError:
+            write_sealed(self.folder / ABOUT, self.fingerprint)
 
     @contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
@@ -113,14 +144,14 @@ class IndexStore:
 
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / "retriever.json").exists():
-                write_json(self.folder / "retriever.json", self.fingerprint)
+            self._describe()
             lock = FileLock(folder.parent / f".{folder.name}.lock")
-            lock.acquire()
+            if alone := locks.work(folder.parent):  # else two processes may build the same index; one is kept
+                lock.acquire()
         except OSError as error:
             raise CacheError(f"{folder.parent}: indexes cannot be stored ({error.strerror or error}){FULL}") from error
         try:
-            for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):
+            for leftover in folder.parent.glob(f".{folder.name}.*.tmp") if alone else ():
                 shutil.rmtree(leftover, ignore_errors=True)
             yield
         finally:

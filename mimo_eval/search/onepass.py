@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import xxhash
 
 from mimo_eval.collections.collection import Collection
 from mimo_eval.measures.ranking import EMPTY, UNJUDGED, Ranking
@@ -20,8 +22,14 @@ from mimo_eval.search import keys
 Progress = Callable[[int], None]
 TABLE = 2**27
 """Scores up to which a corpus's whole table is computed for measures that look beyond the run: half a gigabyte."""
-WHOLE = 2**24
-"""Scores in a block up to which the whole of it is ranked, which saves counting in a second look."""
+WASTE = 64
+"""How many scores may be computed for one that is asked for, since tables are that much faster than pairs."""
+LOOKED_UP = 2**20
+"""Cells (query, document) in which judgements are looked up at once; they stay in the processor's cache."""
+WHOLE = 2
+"""A block of up to so many times the documents that are kept is ranked whole, which saves counting in a second look."""
+MERGED = 2048
+"""Queries whose lists are merged at a time."""
 
 
 class Scorer(Protocol):
@@ -59,7 +67,7 @@ class BlockId(NamedTuple):
     lang: str
     """Empty for a whole corpus."""
     rows: bytes
-    """Empty for the whole language."""
+    """Hash of the rows; empty for the whole language."""
 
 
 @dataclass
@@ -68,6 +76,8 @@ class _Block:
     queries: np.ndarray
     pairs: np.ndarray
     lists: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.uint64))
+    settled: bool = False
+    """Whether the lists are cut and in the order of exact scores; else this is done once they are merged."""
     above: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
 
@@ -118,11 +128,11 @@ class OnePass:
         """Yield the blocks of a corpus: its languages, or the whole of it for a scorer that wants it so."""
         if getattr(self.scorer, "whole_corpus", False):
             rows = np.sort(np.concatenate(list(pool.documents.values())))
-            yield BlockId("", rows.tobytes()), rows
+            yield BlockId("", xxhash.xxh3_128_digest(rows.data)), rows
             return
         for lang, rows in pool.documents.items():
             if len(rows):
-                yield BlockId(lang, b"" if pool.whole else rows.tobytes()), rows
+                yield BlockId(lang, b"" if pool.whole else xxhash.xxh3_128_digest(np.ascontiguousarray(rows).data)), rows
 
     @property
     def work(self) -> int:
@@ -136,14 +146,15 @@ class OnePass:
         """
         scorer = self.scorer if isinstance(self.scorer, CompleteScorer) else None
         pair_keys = self._pair_keys(scorer) if scorer else np.empty(0, np.uint64)
-        for name, block in self._blocks.items():
-            whole = scorer is not None and len(block.rows) * len(block.queries) <= WHOLE
+        for name, block in sorted(self._blocks.items(), key=lambda item: item[0].lang):  # blocks of one index together
+            whole = scorer is not None and len(block.rows) <= WHOLE * self.depth
             block.lists = self.scorer.top(
                 name.lang, block.rows, block.queries, max(len(block.rows), self.depth) if whole else self.depth
             )
             if scorer:
                 block.above = self._count(scorer, name, block, pair_keys)
-            block.lists = self.scorer.settle(block.lists, block.queries, self.depth)
+            if whole:
+                block.lists, block.settled = self.scorer.settle(block.lists, block.queries, self.depth), True
             progress(len(block.rows) * len(block.queries))
 
     def _pair_keys(self, scorer: CompleteScorer) -> np.ndarray:
@@ -169,13 +180,17 @@ class OnePass:
             yield PoolRanking(pool, lists, self._ranks(pool, lists), complete)
 
     def _merge(self, pool: Pool) -> np.ndarray:
+        blocks = [self._blocks[name] for name, _ in self._blocks_of(pool)]
+        at = [np.searchsorted(block.queries, pool.queries) for block in blocks]
+        if len(blocks) == 1 and blocks[0].settled:
+            return blocks[0].lists[at[0]]
         parts = []
-        for name, _ in self._blocks_of(pool):
-            block = self._blocks[name]
-            parts.append(block.lists[np.searchsorted(block.queries, pool.queries)])
-        if len(parts) == 1:
-            return parts[0]
-        return self.scorer.settle(np.sort(np.concatenate(parts, axis=1), axis=1)[:, ::-1], pool.queries, self.depth)
+        for start in range(0, max(len(pool.queries), 1), MERGED):  # all of it at once would be three copies of every list
+            some = slice(start, start + MERGED)
+            lists = np.concatenate([block.lists[rows[some]] for block, rows in zip(blocks, at, strict=True)], axis=1)
+            merged = lists if len(blocks) == 1 else np.sort(lists, axis=1)[:, ::-1]
+            parts.append(self.scorer.settle(merged, pool.queries[some], self.depth))
+        return np.concatenate(parts)
 
     def _ranks(self, pool: Pool, lists: np.ndarray) -> np.ndarray:
         if not isinstance(self.scorer, CompleteScorer):
@@ -224,18 +239,18 @@ def ranking_of(collection: Collection, found: PoolRanking) -> Ranking:
     filled = found.lists != keys.EMPTY
     rows = np.where(filled, documents.row_at[np.where(filled, keys.places(found.lists), 0)], 0)
     names = collection.languages
-    of_document = np.array([names.index(lang) for lang in documents.languages], np.int16)[documents.language]
+    of_document = np.array([names.index(lang) for lang in documents.languages], np.int16)
     of_query = np.array([names.index(lang) for lang in queries.languages], np.int16)[queries.language]
     return Ranking(
         query_ids=np.array(queries.ids(pool.queries)),
-        gains=np.where(filled, _gains(pool, rows, len(documents)), EMPTY).astype(np.int32),
+        gains=np.where(filled, _gains(pool, rows, len(documents)), np.int32(EMPTY)),
         judged_query=pool.judged_query,
         judged_gain=pool.judged_gain,
         judged_rank=found.judged_rank,
         languages=names,
         query_language=of_query[pool.queries],
-        document_language=np.where(filled, of_document[rows], -1).astype(np.int16),
-        judged_language=of_document[pool.judged_document],
+        document_language=np.where(filled, of_document[documents.language[rows]], -1).astype(np.int16),
+        judged_language=of_document[documents.language[pool.judged_document]],
         pool_size=np.full(len(pool.queries), pool.size, np.int64),
         query_group=queries.group[pool.queries],
         full=found.scorer is not None,
@@ -250,28 +265,45 @@ def _scores(pool: Pool, scorer: CompleteScorer) -> Callable[[np.ndarray, np.ndar
 
     They are rounded to six decimals, so that documents with equal vectors tie whatever computed them.
     """
-    rows = np.sort(np.concatenate(list(pool.documents.values())))
-    table: list[np.ndarray] = []
+
+    @cache
+    def table() -> tuple[np.ndarray, np.ndarray]:
+        """Return all scores, and the column of each row of the collection."""
+        rows = np.sort(np.concatenate(list(pool.documents.values())))
+        column = np.zeros(int(rows.max(initial=0)) + 1, np.int64)
+        column[rows] = np.arange(len(rows))
+        return scorer.table(pool.queries, rows), column
 
     def scores(queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
-        if len(pool.queries) * len(rows) > TABLE:
-            pairs = np.repeat(pool.queries[queries], documents.shape[1])
-            return np.round(scorer.exact(pairs, documents.reshape(-1)).reshape(documents.shape), 6)
-        if not table:
-            table.append(np.round(scorer.table(pool.queries, rows), 6))
-        return np.asarray(table[0][queries[:, None], np.searchsorted(rows, documents)])
+        if len(pool.queries) * pool.size > TABLE:
+            return np.round(_some_scores(scorer, pool.queries[queries], documents), 6)
+        found, column = table()
+        return np.asarray(np.round(found[queries[:, None], column[documents]], 6))
 
     return scores
 
 
+def _some_scores(scorer: CompleteScorer, queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """Return the scores of (p,) queries with (p, m) documents: a table of them if many are asked for, else the pairs alone."""
+    asked, row = np.unique(queries, return_inverse=True)
+    distinct, column = np.unique(documents, return_inverse=True)
+    if len(asked) * len(distinct) > WASTE * documents.size:
+        return scorer.exact(np.repeat(queries, documents.shape[1]), documents.reshape(-1)).reshape(documents.shape)
+    return scorer.table(asked, distinct)[row[:, None], column.reshape(documents.shape)]
+
+
 def _gains(pool: Pool, rows: np.ndarray, count: int) -> np.ndarray:
     """Return the relevance of ranked documents, UNJUDGED where nobody judged them."""
-    code = pool.judged_query * count + pool.judged_document
-    order = np.argsort(code, kind="stable")
-    wanted = np.arange(len(rows))[:, None] * count + rows
-    at = np.searchsorted(code[order], wanted).clip(max=max(len(code) - 1, 0))
-    return (
-        np.where(code[order][at] == wanted, pool.judged_gain[order][at], UNJUDGED)
-        if len(code)
-        else np.full(rows.shape, UNJUDGED)
-    )
+    gains = np.full(rows.shape, UNJUDGED, np.int32)
+    order = np.argsort(pool.judged_query, kind="stable")
+    query, document, gain = pool.judged_query[order], pool.judged_document[order], pool.judged_gain[order]
+    step = max(1, LOOKED_UP // max(count, 1))
+    judged = np.full(step * count, UNJUDGED, np.int32)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        mine = slice(*np.searchsorted(query, [start, start + step]))
+        cells = (query[mine] - start) * count + document[mine]
+        judged[cells] = gain[mine]
+        gains[start : start + step] = judged[part + np.arange(len(part))[:, None] * count]
+        judged[cells] = UNJUDGED
+    return gains

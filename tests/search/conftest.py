@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from mimo_eval.collections import Collection, Texts, load
+from mimo_eval.embeddings import Share
 from mimo_eval.mixing import Mix, pools
 from mimo_eval.search.dense import DenseScorer
 from mimo_eval.search.flat import engine
 from mimo_eval.search.onepass import OnePass, PoolRanking
+from mimo_eval.search.spread import ANSWERS, SpreadScorer
 
 LANGUAGES = ("de", "en", "zh")
 
@@ -32,10 +34,34 @@ class Held:
         for start in range(0, len(rows), size):
             yield rows[start : start + size], self.vectors[rows[start : start + size]]
 
+    def owners(self, rows: np.ndarray, of: int) -> np.ndarray:
+        return rows // 3 % of
+
+
+class Here:
+    """Parts of a search in this process; queries and documents are sent as Ray would, so nobody may write into them."""
+
+    def __init__(self, count: int, make: Callable[[], DenseScorer]) -> None:
+        self.count, self.scorers = count, [make() for _ in range(count)]
+
+    def ask(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> list[Any]:
+        for value in (value for asked in arguments for value in asked or () if isinstance(value, np.ndarray)):
+            value.setflags(write=False)
+        return [
+            ANSWERS[method](scorer, Share(number, self.count), *asked)
+            for number, (scorer, asked) in enumerate(zip(self.scorers, arguments, strict=True))
+            if asked is not None
+        ]
+
 
 def make_scorer(collection: Collection, queries: np.ndarray, documents: np.ndarray, **kwargs: Any) -> DenseScorer:
+    """Make a scorer, with `parts=n` one of n parts."""
     kwargs["search"] = engine(kwargs.pop("engine", "faiss"))
-    return DenseScorer(Held(collection.queries, queries), Held(collection.documents, documents), **kwargs)  # type: ignore[arg-type]
+    parts = kwargs.pop("parts", 0)
+    held: Any = Held(collection.queries, queries), Held(collection.documents, documents)
+    if parts:
+        return SpreadScorer(*held, **kwargs, parts=Here(parts, lambda: DenseScorer(*held, **kwargs)))
+    return DenseScorer(*held, **kwargs)
 
 
 def exact_scores(queries: np.ndarray, documents: np.ndarray) -> np.ndarray:

@@ -2,15 +2,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import Any
 
+import faiss
 import numpy as np
 import pytest
 
+from mimo_eval.collections import Collection
 from mimo_eval.errors import ConfigError
-from mimo_eval.search import flat
-from mimo_eval.search.flat import engine
+from mimo_eval.search import flat, keys
+from mimo_eval.search.dense import DenseScorer
+from mimo_eval.search.flat import Faiss, ahead, engine
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +60,82 @@ def test_two_faiss_packages_in_one_folder_are_warned_of(monkeypatch: pytest.Monk
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
     with pytest.warns(UserWarning, match="faiss-cpu and faiss-gpu own the same folder"):
         assert isinstance(engine(), flat.Faiss)
+
+
+class Gpus:
+    """FAISS with GPUs that are not there: what is asked of them is noted and answered by the CPU."""
+
+    METRIC_INNER_PRODUCT, StandardGpuResources, knn = faiss.METRIC_INNER_PRODUCT, object, staticmethod(faiss.knn)
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.busy: Counter[Any] = Counter()
+        self.asked: Counter[int] = Counter()
+        self.first = threading.Barrier(max(count, 1), timeout=60)
+
+    def get_num_gpus(self) -> int:
+        return self.count
+
+    def knn_gpu(self, resources: Any, queries: Any, documents: Any, k: int, *, metric: int, device: int) -> Any:
+        assert (
+            k <= 2048 and metric == faiss.METRIC_INNER_PRODUCT and queries.flags.c_contiguous and documents.flags.c_contiguous
+        )
+        self.busy[resources] += 1
+        assert self.busy[resources] == 1, "resources serve one thread at a time"
+        self.asked[device] += 1
+        if self.asked[device] == 1:
+            self.first.wait()  # comes back only when every GPU is at work
+        found = faiss.knn(queries, documents, k, metric=metric)
+        self.busy[resources] -= 1
+        return found
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_tiles_are_spread_over_all_gpus(three: Collection, scorer: Callable[..., DenseScorer], count: int) -> None:
+    rng = np.random.default_rng(0)
+    queries, documents = rng.normal(size=(12, 8)), rng.normal(size=(38, 8))
+    gpus, rows = Gpus(count), three.documents.rows("en")
+    made = scorer(three, queries, documents, tile=1)
+    wanted = made.top("en", rows, np.arange(12), 5)
+    made.search = Faiss(gpus)
+    assert made.search.lanes == count
+    found = made.top("en", rows, np.arange(12), 5)
+    assert keys.places(found).tolist() == keys.places(wanted).tolist()
+    assert sum(gpus.asked.values()) == len(rows) and set(gpus.asked) == set(range(count))
+
+
+def test_what_is_deeper_than_a_gpu_searches_is_searched_on_the_cpu() -> None:
+    gpus, rng = Gpus(2), np.random.default_rng(0)
+    queries, documents = (rng.normal(size=(n, 4)).astype(np.float32) for n in (2, 3000))
+    scores, positions = Faiss(gpus).top(queries, documents, 2049)
+    assert scores.shape == positions.shape == (2, 2049) and not gpus.asked
+
+
+def test_without_gpus_tiles_are_searched_one_after_the_other() -> None:
+    assert Faiss(Gpus(0)).lanes == engine("numpy").lanes == engine("faiss").lanes == 0
+
+
+@pytest.mark.parametrize("lanes", [0, 1, 3])
+def test_items_are_read_ahead_but_not_far_and_kept_in_order(lanes: int) -> None:
+    read, done = [], []
+
+    def items() -> Iterator[int]:
+        for i in range(10):
+            read.append(i)
+            yield i
+
+    def work(i: int) -> int:
+        time.sleep(0.001 * (i % 3))
+        return i * i
+
+    for square in ahead(work, items(), lanes):
+        done.append(square)
+        assert len(read) - len(done) <= lanes
+    assert done == [i * i for i in range(10)]
+
+
+def test_a_failure_in_a_thread_is_the_failure_of_the_search() -> None:
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(ahead(lambda i: 1 // (i - 2), range(10), 2))
+    assert threading.active_count() == before

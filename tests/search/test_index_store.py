@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny import LATE, save_pylate, save_splade
+from tiny import save_pylate, save_splade
 
 from mimo_eval.benchmark import Benchmark
 from mimo_eval.collections import Collection
@@ -102,7 +102,7 @@ def stored(cache: Path) -> list[Path]:
     return sorted(path.parent for path in (cache / "indexes").rglob(MANIFEST))
 
 
-@pytest.mark.parametrize("name", ["bm25", "neutral", "sparse", pytest.param("colbert", marks=LATE)])
+@pytest.mark.parametrize("name", ["bm25", "neutral", "sparse", "colbert"])
 def test_a_second_run_reads_what_the_first_indexed(models: dict[str, str], name: str, data: Path, cache: Path) -> None:
     first, second = (run(models[name], benchmark(data)).result for _ in range(2))
     assert (first.encoded, second.encoded) == ({"encoded": 6, "read": 0}, {"encoded": 0, "read": 6})
@@ -210,7 +210,7 @@ def test_a_damaged_index_is_built_again(toy: Collection, cache: Path, name: str,
     assert intact(folder) and scorer(Words(), toy).read == 3
 
 
-@pytest.mark.parametrize("name", ["bm25", "sparse", pytest.param("colbert", marks=LATE)])
+@pytest.mark.parametrize("name", ["bm25", "sparse", "colbert"])
 def test_damaged_files_of_real_indexes_give_the_same_results_again(
     models: dict[str, str], name: str, data: Path, cache: Path
 ) -> None:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mimo_eval.errors import DataError, require
-from mimo_eval.files import read_json, write_json
+from mimo_eval.files import inside, read_json, write_json
 from mimo_eval.integrations.mteb.definitions import SPLIT, find, revision
 from mimo_eval.integrations.mteb.meta import model_meta
 from mimo_eval.integrations.mteb.names import folder_name, mteb_measure, own_measure, subset_name, task_name
 from mimo_eval.languages import mteb_code
-from mimo_eval.results import PoolScores, Result, SettingScores, read_result
+from mimo_eval.results import PoolScores, Result, SettingScores, read_result, require_exact
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +67,9 @@ def export_result(result: Result | Path, output: Path) -> list[Path]:
     from mteb.results import TaskResult
 
     result = read_result(result) if isinstance(result, Path) else result
+    require_exact(result, "MTEB")
     meta = model_meta(result.model["name"], result.model, result.fingerprints)
-    folder = output / "results" / folder_name(meta.name) / meta.revision
+    folder = inside(output / "results", f"{folder_name(meta.name)}/{meta.revision}")
     content = {}
     for setting in result.settings:
         name, task = _task(result, setting)

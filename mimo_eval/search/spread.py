@@ -1,0 +1,131 @@
+"""Exact search where the vectors lie: each of several processes searches the chunks of its share, and their keys are merged.
+
+A process answers by the same scorer as one that works alone, over its rows. Merging is sorting keys; counts of documents are
+added. Where more documents may tie at the cut than were found, all processes are asked again for exact lists of those queries.
+So lists and ranks are those of one process, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from mimo_eval.embeddings import Share
+from mimo_eval.search import dense, keys
+from mimo_eval.search.dense import DenseScorer
+
+
+class Parts(Protocol):
+    """The processes, each with its share of the documents' chunks."""
+
+    count: int
+    """How many there are."""
+
+    def ask(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> list[Any]:
+        """Have processes answer at the same time.
+
+        :param method: one of ANSWERS.
+        :param arguments: for each process; None for one that is not asked.
+        :return: the answers of those that were asked, in their order.
+        """
+
+
+@dataclass
+class SpreadScorer(DenseScorer):
+    """Scores like a DenseScorer, by the answers of several processes; queries are read in this one, documents are not.
+
+    :param parts: the processes.
+    """
+
+    parts: Parts = field(kw_only=True)
+
+    def _everyone(self, method: str, lang: str, rows: np.ndarray, *arguments: Any) -> list[Any]:
+        """Ask every process about its part of a block; a whole language is not sent row by row."""
+        some = None if len(rows) == len(self.documents.texts.rows(lang)) else rows
+        return self.parts.ask(method, [(lang, some, *arguments)] * self.parts.count)
+
+    def _top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
+        found = self._everyone("top", lang, rows, query_rows, k)
+        self.longest = max(self.longest, *(longest for _, longest in found))
+        best = keys.largest(np.concatenate([part for part, _ in found], axis=1), k + dense.SPARE)
+        if best.shape[1] == len(rows):
+            return best
+        eps = self.eps(query_rows, self.longest)
+        score = keys.scores(best[:, [k - 1, -1]])
+        open_ = np.flatnonzero(score[:, 0] - score[:, 1] <= eps)
+        if len(open_):
+            exact = self._everyone("exact_top", lang, rows, query_rows[open_], best.shape[1], eps[open_])
+            best[open_] = keys.largest(np.concatenate(exact, axis=1), best.shape[1])
+        return best
+
+    def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
+        """Count the documents of a block that stand above given ones; see DenseScorer."""
+        return np.asarray(sum(self._everyone("count_above", lang, rows, query_rows, document_keys)))
+
+    def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        """Return the float32 scores of pairs; each document's process computes its own."""
+        result = np.empty(len(query_rows), np.float32)
+        mine = self._by_owner(document_rows)
+        asked = [(query_rows[which], document_rows[which]) if len(which) else None for which in mine]
+        for which, scores in zip(filter(len, mine), self.parts.ask("exact", asked), strict=True):
+            result[which] = scores
+        return result
+
+    def table(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
+        """Return the (queries, documents) float32 scores of all pairs, to the precision of a float32 product."""
+        result = np.empty((len(query_rows), len(document_rows)), np.float32)
+        mine = self._by_owner(document_rows)
+        asked = [(query_rows, document_rows[which]) if len(which) else None for which in mine]
+        for which, scores in zip(filter(len, mine), self.parts.ask("table", asked), strict=True):
+            result[:, which] = scores
+        return result
+
+    def _by_owner(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return, for each process, which of some rows are its own."""
+        owner = self.documents.owners(rows, self.parts.count)
+        return [np.flatnonzero(owner == number) for number in range(self.parts.count)]
+
+
+def _rows(scorer: DenseScorer, share: Share, lang: str, rows: np.ndarray | None) -> np.ndarray:
+    """Return those of some rows, or of a language's, that belong to a share."""
+    every: np.ndarray = scorer.documents.texts.rows(lang) if rows is None else rows
+    return np.asarray(every[scorer.documents.owners(every, share.of) == share.number])
+
+
+def _top(
+    scorer: DenseScorer, share: Share, lang: str, rows: np.ndarray | None, query_rows: np.ndarray, k: int
+) -> tuple[np.ndarray, float]:
+    return scorer.top(lang, _rows(scorer, share, lang, rows), query_rows, k), scorer.longest
+
+
+def _exact_top(
+    scorer: DenseScorer, share: Share, lang: str, rows: np.ndarray | None, query_rows: np.ndarray, k: int, eps: np.ndarray
+) -> np.ndarray:
+    mine = _rows(scorer, share, lang, rows)
+    queries = scorer.queries.gather(query_rows)
+    found = [scorer._exact_top(lang, mine, row, queries[i], k, eps[i]) for i, row in enumerate(query_rows.tolist())]
+    return np.stack(found) if len(mine) else np.empty((len(query_rows), 0), np.uint64)
+
+
+def _count_above(
+    scorer: DenseScorer,
+    share: Share,
+    lang: str,
+    rows: np.ndarray | None,
+    query_rows: np.ndarray,
+    document_keys: np.ndarray,
+) -> np.ndarray:
+    return scorer.count_above(lang, _rows(scorer, share, lang, rows), query_rows, document_keys)
+
+
+ANSWERS: dict[str, Callable[..., Any]] = {
+    "top": _top,
+    "exact_top": _exact_top,
+    "count_above": _count_above,
+    "exact": lambda scorer, share, *arguments: scorer.exact(*arguments),
+    "table": lambda scorer, share, *arguments: scorer.table(*arguments),
+}
+"""What a process does when it is asked: name to a function of its scorer, its share and the arguments."""
