@@ -11,17 +11,19 @@ from typing import IO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mimo_eval.collections.collection import Collection
 from mimo_eval.collections.jsonl import read_judgements
 from mimo_eval.collections.records import Problems
-from mimo_eval.errors import DataError
-from mimo_eval.files import atomic_write, read_lines
+from mimo_eval.files import atomic_write
+from mimo_eval.measures import trec
+from mimo_eval.measures.inputs import table
+from mimo_eval.measures.join import order
 from mimo_eval.mixing import Pool
 from mimo_eval.search import keys
 
 BATCH = 2048
-LARGEST = float(np.finfo(np.float32).max)
 
 
 def canonical(run: pd.DataFrame) -> pd.DataFrame:
@@ -30,8 +32,8 @@ def canonical(run: pd.DataFrame) -> pd.DataFrame:
     :param run: columns query_id, doc_id, score.
     :return: the same rows with scores as float32, in order.
     """
-    run = run.assign(score=run["score"].astype(np.float32))
-    return run.sort_values(["query_id", "score", "doc_id"], ascending=[True, False, False], kind="stable", ignore_index=True)
+    columns = table(run["query_id"], run["doc_id"], run["score"])
+    return run.assign(score=columns.score).iloc[order(columns)].reset_index(drop=True)
 
 
 def surrogates(run: pd.DataFrame) -> pd.DataFrame:
@@ -119,25 +121,10 @@ def read_run(path: Path) -> pd.DataFrame:
     :return: columns query_id, doc_id, score (float32), in canonical order.
     :raises DataError: for a line that is not a run's, or a document that stands twice; with file and line.
     """
-    query_ids, doc_ids, scores, seen = [], [], [], set()
-    for line in read_lines(path):
-        fields = line.text.split()
-        if line.problem in ("utf8", "nul") or len(fields) != 6:
-            raise DataError(f"{path}:{line.number}: not a TREC run line (query Q0 document rank score tag)")
-        query, _, document, _, score, _ = fields
-        try:
-            value = float(score)
-        except ValueError:
-            value = np.nan
-        if not abs(value) <= LARGEST:
-            raise DataError(f"{path}:{line.number}: score '{score}' is not a float32 number")
-        if (query, document) in seen:
-            raise DataError(f"{path}:{line.number}: document '{document}' stands twice for query '{query}'")
-        seen.add((query, document))
-        query_ids.append(query)
-        doc_ids.append(document)
-        scores.append(value)
-    return canonical(pd.DataFrame({"query_id": query_ids, "doc_id": doc_ids, "score": np.array(scores, np.float64)}))
+    run = trec.read_run(path)
+    place = order(run)
+    query, document = (column.take(pa.array(place)).to_pandas() for column in (run.query, run.document))
+    return pd.DataFrame({"query_id": query, "doc_id": document, "score": run.score[place]})
 
 
 def read_qrels(path: Path) -> pd.DataFrame:

@@ -17,6 +17,8 @@ from mimo_eval.results import FILE, QUERIES, Result, SettingScores, read_queries
 KEYS = ["collection", "setting", "mix", "pool", "query_id", "lang", "group"]
 SCOPES = {"setting": "", "language": "lang", "pool": "pool"}
 """How far down differences are compared, each with those before it: scope to the column that it divides by."""
+SEARCH = "search"
+"""The part of a protocol that says whether search was exact."""
 SHOWN = 8
 """Most differing parts that a refusal names."""
 
@@ -72,6 +74,17 @@ class Paired:
     values: tuple[pd.DataFrame, ...]
     """(n rows) per result, in the same order of queries; one column per measure."""
 
+    def lost(self, measure: str, first: int, second: int) -> np.ndarray:
+        """Find the queries that one result has a value for and another has not.
+
+        :param measure: the measure.
+        :param first: number of the result that has one.
+        :param second: number of the result that lacks it.
+        :return: (n,) bool.
+        """
+        known = [self.values[i][measure].notna().to_numpy() for i in (first, second)]
+        return np.asarray(known[0] & ~known[1])
+
     def parts(self, by: str) -> Iterator[Part]:
         """Yield the setting, its query languages and its corpora; none that has the same queries as one before it.
 
@@ -97,7 +110,7 @@ def read_sides(paths: Sequence[Path]) -> list[Side]:
     """
     found = [locate(path) for path in paths]
     results = [read_result(path) for path in found]
-    names = [str(result.model["name"]) for result in results]
+    names = [result.label for result in results]
     labels = [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
     parts = [_parts(path, result) for path, result in zip(found, results, strict=True)]
     for i in range(1, len(parts)):
@@ -186,7 +199,7 @@ def _protocol(result: Result) -> dict[str, str]:
         for s in mine:
             parts[f"{where}: seed of {s.mix}"] = str(s.seed)
             parts |= {f"{where}: documents of {s.mix} {p.name}".strip(): str(sum(p.documents.values())) for p in s.pools}
-    return {**parts, "depth": str(result.benchmark.get("depth"))}
+    return {**parts, "depth": str(result.benchmark.get("depth")), SEARCH: result.searched}
 
 
 def _refuse(who: str, first: dict[str, str], second: dict[str, str]) -> None:
@@ -195,6 +208,7 @@ def _refuse(who: str, first: dict[str, str], second: dict[str, str]) -> None:
     if names:
         lines = [f"  {name}: {first[name]} and {second[name]}" for name in names[:SHOWN]]
         lines += [f"  and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+        lines += ["evaluate both with the same --index, or both without"] if SEARCH in names else []
         raise DataError("\n".join([f"{who} cannot be compared; they differ in", *lines]))
 
 

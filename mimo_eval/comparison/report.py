@@ -156,16 +156,18 @@ def compare(
     plan = _Plan(pairs, _asked(sides, measures), by, level, permutations, seed)
     found, moves, texts = list[Difference](), list[Moved](), Texts(sides[0].result, data)
     lacking: dict[str, list[str]] = {}
+    uneven = list[str]()
     for paired in pair(sides, plan.measures or _usual(sides)):
         chosen = list(_chosen(paired, sides, plan.measures, lacking))
         found += _differences(paired, sides, plan, chosen)
+        uneven += _uneven(paired, sides, plan, chosen)
         for first, second in pairs if chosen and moved else ():
             labels = sides[first].label, sides[second].label
             moves += moved_most(paired, (first, second), labels, chosen[0], _sign(chosen[0]), moved, texts)
     left_out = [why.replace(MIXES, ", ".join(mixes)) for why, mixes in lacking.items()]
     if not found:
         raise DataError("nothing can be compared: " + ("; ".join(left_out) or "no query was asked"))
-    return _report(sides, plan, all_pairs, _adjusted(found), moves, [*notes(sides), *left_out, *texts.missing])
+    return _report(sides, plan, all_pairs, _adjusted(found), moves, [*notes(sides), *left_out, *uneven, *texts.missing])
 
 
 def _report(
@@ -237,6 +239,21 @@ def _chosen(paired: Paired, sides: Sequence[Side], asked: list[str] | None, lack
             why = settings[without[0]].left_out.get(measure, "no query has a value")
             note = f"{measure} is not compared in {MIXES}: {why} ({sides[without[0]].label})"
             lacking.setdefault(note, []).append(paired.scores.mix)
+
+
+def _uneven(paired: Paired, sides: Sequence[Side], plan: _Plan, measures: Sequence[str]) -> Iterator[str]:
+    """Say which queries drop out because one result alone has a value for them: its mean is over others than the pair's."""
+    for one, other in plan.pairs:
+        for first, second in ((one, other), (other, one)):
+            for measure in measures:
+                alone = np.flatnonzero(paired.lost(measure, first, second))
+                if len(alone):
+                    query = paired.queries["query_id"].iloc[alone[0]]
+                    labels = sides[first].label, sides[second].label
+                    yield (
+                        f"{measure} in {paired.scores.mix}: {len(alone):,} of {len(paired.queries):,} queries, such as "
+                        f"{query}, have a value in {labels[0]} and none in {labels[1]}; they are left out of the pair"
+                    )
 
 
 def _differences(paired: Paired, sides: Sequence[Side], plan: _Plan, measures: Sequence[str]) -> list[Difference]:

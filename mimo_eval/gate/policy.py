@@ -85,7 +85,7 @@ class Floor(_Place):
 
 
 class Policy(BaseModel):
-    """A gate fails where a drop is larger than the tolerance and significant, or where a floor or a time is not kept."""
+    """A gate fails where a drop is larger than the tolerance and significant, values were lost, or a limit is not kept."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -103,6 +103,8 @@ class Policy(BaseModel):
     """Whether a result with other prompts than the baseline's may be compared with it."""
     rules: tuple[Rule, ...] = ()
     """Exceptions; the first that fits decides."""
+    lost: float = Field(default=0.0, ge=0, le=1)
+    """Largest share of a setting's queries that may have a value in the baseline and none now; no paired test sees these."""
     floors: tuple[Floor, ...] = ()
     slower: dict[Literal["load data", "encode", "index", "search", "score", "total"], Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict

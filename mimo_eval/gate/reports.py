@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mimo_eval.gate.verdict import Kept, Tested, Verdict
+from mimo_eval.markdown import escaped
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold."""
@@ -26,17 +27,17 @@ def markdown(verdict: Verdict) -> str:
     :param verdict: what a check found.
     :return: GitHub's Markdown.
     """
-    head = f"### {'✅ passed' if verdict.passed else '❌ failed'}: {_cell(verdict.model)} on {_cell(verdict.benchmark)}"
+    head = f"### {'✅ passed' if verdict.passed else '❌ failed'}: {escaped(verdict.model)} on {escaped(verdict.benchmark)}"
     lines = [head, ""]
     rows = sorted(verdict.tested, key=lambda row: (not row.failed, row.p_holm, -row.drop))
     rows = rows[: sum(row.failed for row in rows) + SHOWN]
     if rows:
         lines += ["| where | measure | baseline | result | worse by | 95 % interval | tolerance | p (Holm) | |"]
         lines += ["|:--|:--|--:|--:|--:|:-:|--:|--:|:-:|"]
-        lines += ["| " + " | ".join(map(_cell, _cells(row))) + " |" for row in rows]
+        lines += ["| " + " | ".join(map(escaped, _cells(row))) + " |" for row in rows]
         lines += ["", f"{len(verdict.tested)} tests, {len(rows)} shown."]
-    lines += [f"- {_cell(row.what)}: {row.value:.4g} ({row.limit}) {'❌' if row.failed else '✅'}" for row in verdict.kept]
-    lines += ["", *(f"> note: {_cell(note)}" for note in verdict.notes)]
+    lines += [f"- {escaped(row.what)}: {row.value:.4g} ({row.limit}) {'❌' if row.failed else '✅'}" for row in verdict.kept]
+    lines += ["", *(f"> note: {escaped(note)}" for note in verdict.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -46,20 +47,13 @@ def markdown_error(message: str) -> str:
     :param message: what is wrong.
     :return: GitHub's Markdown.
     """
-    return f"### ⚠️ not checked\n\n> {_cell(message)}\n"
+    return f"### ⚠️ not checked\n\n> {escaped(message)}\n"
 
 
 def _cells(row: Tested) -> list[str]:
     interval = "" if math.isnan(row.low) else f"{row.low:+.4f} … {row.high:+.4f}"
     scores = [f"{row.baseline:.4f}", f"{row.result:.4f}", f"{row.drop:+.4f}"]
     return [row.place, row.measure, *scores, interval, f"{row.tolerance:g}", f"{row.p_holm:.3g}", "❌" if row.failed else ""]
-
-
-def _cell(text: str) -> str:
-    """Escape what Markdown or HTML would act on."""
-    text = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", " ".join(text.split()))
-    text = re.sub(r"(?<!\w)@", "@\u200b", text)  # no mention of a person
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def junit(verdict: Verdict) -> str:
@@ -153,5 +147,5 @@ def annotation(message: str, title: str) -> str:
     :param title: its heading.
     :return: one line.
     """
-    escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-    return f"::error title={title.replace(':', '%3A').replace(',', '%2C')}::{escaped}"
+    message = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return f"::error title={title.replace(':', '%3A').replace(',', '%2C')}::{message}"

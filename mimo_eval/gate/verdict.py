@@ -1,4 +1,4 @@
-"""Result and baseline -> Verdict: which drops are beyond the tolerance and significant, which floors and times are broken."""
+"""Result and baseline -> Verdict: which drops are beyond the tolerance and significant, which limits are not kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mimo_eval.comparison.pairing import Side, main_measure, notes, read_sides
+from mimo_eval.comparison.pairing import Side, main_measure, notes, pair, read_sides
 from mimo_eval.comparison.report import Difference, compare
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.gate.baseline import find_baseline
@@ -58,7 +58,7 @@ class Tested:
 
 @dataclass(frozen=True)
 class Kept:
-    """A floor or a time that had to be kept."""
+    """A floor, a time or the values of queries that had to be kept."""
 
     what: str
     """In words: measure and place, or phase."""
@@ -151,7 +151,7 @@ def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict
         result=str(sides[1].path),
         alpha=policy.alpha,
         tested=_tested(rows, policy),
-        kept=[*_floors(policy.floors, after), *_times(policy, sides)],
+        kept=[*_lost(sides, measures, policy), *_floors(policy.floors, after), *_times(policy, sides)],
         notes=[*notes(sides), *_machines(policy, sides), *powerless, *report.notes[len(notes(sides)) :]],
     )
 
@@ -246,6 +246,22 @@ def _nothing_lost(sides: Sequence[Side], measures: Sequence[str]) -> None:
                         where = " ".join(part for part in (old.collection, old.mix, pool.name, lang) if part)
                         why = new.left_out.get(measure, "no query has a value")
                         raise DataError(f"{sides[1].path}: {measure} is missing in {where}, which the baseline has: {why}")
+
+
+def _lost(sides: Sequence[Side], measures: Sequence[str], policy: Policy) -> Iterator[Kept]:
+    """Count queries that lost their value: they are in no paired test, so a model could pass by failing where it was bad."""
+    for paired in pair(sides, measures):
+        scores = paired.scores
+        place = {"collection": scores.collection, "setting": scores.setting, "mix": scores.mix, "language": None}
+        for measure in (m for m in measures if m in paired.values[0] and m in paired.values[1]):
+            lost = np.flatnonzero(paired.lost(measure, 0, 1))
+            if len(lost) and not policy.rule(measure=measure, **place).ignore:
+                share = len(lost) / int(paired.values[0][measure].notna().sum())
+                what = (
+                    f"{measure} in {scores.collection} {scores.mix}: share of the baseline's queries that have no value now, "
+                    f"{len(lost):,} in number, such as {paired.queries['query_id'].iloc[lost[0]]}"
+                )
+                yield Kept(what, share, f"at most {policy.lost:g}", share > policy.lost)
 
 
 def _all_rules_fit(policy: Policy, rows: Sequence[Difference]) -> None:

@@ -160,11 +160,11 @@ def _notes(
     languages: Languages | None,
 ) -> list[str]:
     """Return what is odd about a run and its judgements, in sentences."""
-    ranked = set(run["query_id"])
+    ranked = set(run["query_id"].unique())
     counts = (
         (len(answerable - ranked), "judged queries are not in the run; they score 0"),
         (qrels["query_id"].nunique() - len(answerable), "judged queries have no relevant document; they are dropped"),
-        (len(ranked - set(qrels["query_id"])), "queries of the run are not judged; they are left out"),
+        (len(ranked - set(qrels["query_id"].unique())), "queries of the run are not judged; they are left out"),
     )
     notes = [f"{number:,} {what}" for number, what in counts if number]
     deeper = [str(m) for m in parsed if (m.params.get("cutoff") or 0) > ranking.depth]

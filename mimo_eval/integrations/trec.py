@@ -80,14 +80,18 @@ def find_languages(
 def _from_ids(run: pd.DataFrame, qrels: pd.DataFrame, strict: bool) -> Languages | None:
     found: list[dict[str, str]] = []
     for column in ("doc_id", "query_id"):
-        names = sorted({*run[column], *qrels[column]})
-        codes = {name: _prefix(name) for name in names}
-        wrong = [name for name, code in codes.items() if code is None]
-        if wrong and strict:
-            raise DataError(f"--languages ids: '{wrong[0]}' (and {len(wrong) - 1} more) does not read {{lang}}:{{id}}")
+        codes, wrong = {}, []
+        for name in dict.fromkeys([*run[column].unique(), *qrels[column].unique()]):
+            code = _prefix(name)
+            if code is not None:
+                codes[name] = code
+            elif strict:
+                wrong.append(name)
+            else:
+                return None
         if wrong:
-            return None
-        found.append({name: str(code) for name, code in codes.items()})
+            raise DataError(f"--languages ids: '{min(wrong)}' (and {len(wrong) - 1} more) does not read {{lang}}:{{id}}")
+        found.append(codes)
     return Languages(found[0], found[1], "the ids, all of which read {lang}:{id}", whole=False)
 
 

@@ -22,6 +22,7 @@ from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.measures import standard
 from mimo_eval.measures.base import Declaration, Direction, LanguageMeasure, Need
 from mimo_eval.measures.composition import Composition, composition
+from mimo_eval.measures.fast_provider import fast
 from mimo_eval.measures.provider import ONE_LANGUAGE, LanguageProvider, applicable, compute, languages, provider
 from mimo_eval.measures.ranking import Ranking
 from mimo_eval.registry import Registry
@@ -39,6 +40,7 @@ __all__ = [
     "compute",
     "describe",
     "direction",
+    "fast",
     "languages",
     "parse",
     "provider",
@@ -172,7 +174,7 @@ def _enter() -> dict[str, LanguageMeasure]:
     measures = {measure.NAME: measure for measure in _discover(_BUILTIN)}
     ir_measures.measures.registry.update(measures)
     providers = ir_measures.DefaultPipeline.providers
-    providers[:] = [*(p for p in providers if p.NAME != LanguageProvider.NAME), LanguageProvider()]
+    providers[:] = [LanguageProvider(), *(p for p in providers if p.NAME != LanguageProvider.NAME)]
     return measures
 
 

@@ -123,7 +123,7 @@ def _values(measure: Measure, ranking: Ranking) -> np.ndarray:
         return measure.values(ranking)
     fast = kernel(measure)
     if fast is not None:
-        return fast(ranking)
+        return fast(ranking.hits)
     row = {query_id: str(i) for i, query_id in enumerate(ranking.query_ids.tolist())}
     qrels, run = (frame.assign(query_id=frame["query_id"].map(row)) for frame in ranking.frames())  # gdeval takes numbers only
     values = np.full(len(ranking), float(measure.DEFAULT))

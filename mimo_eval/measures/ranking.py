@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from mimo_eval.errors import DataError
+from mimo_eval.measures.hits import Hits
+from mimo_eval.measures.inputs import Table, judgements_of, table
+from mimo_eval.measures.join import canonical, cuts, find, longest, ranks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +86,13 @@ class Ranking:
         """
         return self.gains if cutoff is None else self.gains[:, :cutoff]
 
+    @cached_property
+    def hits(self) -> Hits:
+        """The judged documents among what was retrieved."""
+        row, column = np.nonzero(self.gains > UNJUDGED)
+        retrieved = np.count_nonzero(self.gains != EMPTY, axis=1)
+        return Hits(retrieved, retrieved > 0, row, column + 1, self.gains[row, column], self.judged_query, self.judged_gain)
+
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return (qrels, run) as ir-measures takes them; scores are strictly decreasing, so no tie rule can act.
 
@@ -129,49 +140,39 @@ class Ranking:
         :return: the record; relevance below 0 counts as 0.
         :raises DataError: if a document stands twice in one ranking or judgement list, or a language is missing.
         """
-        import pandas as pd
-
-        qrels = qrels.astype({"query_id": str, "doc_id": str})
-        run = run.astype({"query_id": str, "doc_id": str})
-        _refuse_repeats(qrels, "qrels")
-        _refuse_repeats(run, "run")
-        query_ids = np.sort(qrels["query_id"].unique().astype(str))
-        rows = pd.Series(np.arange(len(query_ids)), index=query_ids)
-        run = run[run["query_id"].isin(rows.index)]
-        run = run.assign(row=run["query_id"].map(rows), score=run["score"].astype(np.float32))
-        run = run.sort_values(["row", "score", "doc_id"], ascending=[True, False, False], kind="stable")
-        run = run.assign(column=run.groupby("row").cumcount())
-        if depth is not None:
-            run = run[run["column"] < depth]
-        width = int(run["column"].max()) + 1 if len(run) else 0
+        judgements = judgements_of(qrels)
+        ranked = table(run["query_id"], run["doc_id"], run["score"])
+        width = min(longest(ranked, judgements.names), len(ranked.score) if depth is None else depth)
+        row_at = np.full((len(judgements.query_ids), width), -1, np.int64)
+        rank = np.full(len(judgements.query), np.nan)
+        for cut in cuts(ranked, judgements.names):
+            lists, found = cut.lists, find(judgements, cut)
+            row, column = lists.row[lists.of], np.arange(len(lists.of)) - lists.start[lists.of]
+            kept = (row >= 0) & (column < width)
+            row_at[row[kept], column[kept]] = cut.rows[canonical(lists)[kept]]
+            rank[found.judgement] = ranks(lists, found, judgements.document)
+        rank[rank > width] = np.nan
         # below 0 means "judged and not relevant" in some qrels; as a gain it would read as UNJUDGED or EMPTY
-        judged = qrels.assign(row=qrels["query_id"].map(rows), relevance=qrels["relevance"].clip(lower=0))
-        judged = judged.sort_values("row", kind="stable")
-        judged = judged.merge(run[["row", "doc_id", "column"]], on=["row", "doc_id"], how="left")
-        gains = np.full((len(query_ids), width), EMPTY, np.int32)
-        gains[run["row"], run["column"]] = UNJUDGED
-        found = judged[judged["column"].notna()]
-        gains[found["row"], found["column"].astype(int)] = found["relevance"]
-        return cls(
-            query_ids=query_ids,
-            gains=gains,
-            judged_query=judged["row"].to_numpy(np.int64),
-            judged_gain=judged["relevance"].to_numpy(np.int32),
-            judged_rank=judged["column"].to_numpy(np.float64) + 1,
-            **_languages(query_ids, run, judged, gains, document_languages, query_languages),
-        )
+        gain = np.maximum(judgements.gain, 0)
+        gains = np.where(row_at < 0, EMPTY, UNJUDGED).astype(np.int32)
+        known = np.flatnonzero(~np.isnan(rank))
+        gains[judgements.query[known], rank[known].astype(np.int64) - 1] = gain[known]
+        ranking = cls(judgements.query_ids, gains, judgements.query, gain, rank)
+        if document_languages is None or query_languages is None:
+            return ranking
+        judged = judgements.document.to_pylist()
+        return replace(ranking, **_languages(ranking, ranked, row_at, judged, document_languages, query_languages))
 
 
 def _languages(
-    query_ids: np.ndarray,
-    run: pd.DataFrame,
-    judged: pd.DataFrame,
-    gains: np.ndarray,
-    document_languages: Mapping[str, str] | None,
-    query_languages: Mapping[str, str] | None,
+    ranking: Ranking,
+    run: Table,
+    row_at: np.ndarray,
+    judged: list[str],
+    document_languages: Mapping[str, str],
+    query_languages: Mapping[str, str],
 ) -> dict[str, Any]:
-    if document_languages is None or query_languages is None:
-        return {}
+    """Return what a ranking says of languages; `row_at` has the row of the run at each rank, -1 past the end."""
     names = tuple(sorted({*document_languages.values(), *query_languages.values()}))
     number = {name: i for i, name in enumerate(names)}
 
@@ -181,24 +182,23 @@ def _languages(
             raise DataError(f"no language is given for {what} '{missing[0]}' (and {len(missing) - 1} more)")
         return np.array([number[languages[i]] for i in ids], np.int16)
 
-    retrieved = np.full(gains.shape, -1, np.int16)
-    retrieved[run["row"], run["column"]] = numbers(run["doc_id"].tolist(), document_languages, "document")
+    encoded = run.document.dictionary_encode()
+    code = encoded.indices.to_numpy()
+    filled = row_at >= 0
+    used = np.unique(code[row_at[filled]])
+    of_code = np.full(len(encoded.dictionary), -1, np.int16)
+    of_code[used] = numbers(encoded.dictionary.take(pa.array(used)).to_pylist(), document_languages, "document")
+    retrieved = np.full(row_at.shape, -1, np.int16)
+    retrieved[filled] = of_code[code[row_at[filled]]]
     return {
         "languages": names,
-        "query_language": numbers(query_ids.tolist(), query_languages, "query"),
+        "query_language": numbers(ranking.query_ids.tolist(), query_languages, "query"),
         "document_language": retrieved,
-        "judged_language": numbers(judged["doc_id"].tolist(), document_languages, "document"),
-        "pool_size": np.full(len(query_ids), len(document_languages), np.int64),
-        "pool_languages": np.tile(_sizes(document_languages, number), (len(query_ids), 1)),
+        "judged_language": numbers(judged, document_languages, "document"),
+        "pool_size": np.full(len(ranking), len(document_languages), np.int64),
+        "pool_languages": np.tile(_sizes(document_languages, number), (len(ranking), 1)),
     }
 
 
 def _sizes(document_languages: Mapping[str, str], number: Mapping[str, int]) -> np.ndarray:
     return np.bincount([number[name] for name in document_languages.values()], minlength=len(number))
-
-
-def _refuse_repeats(frame: pd.DataFrame, what: str) -> None:
-    repeated = frame[frame.duplicated(["query_id", "doc_id"])]
-    if len(repeated):
-        first = repeated.iloc[0]
-        raise DataError(f"{what}: document '{first['doc_id']}' stands twice for query '{first['query_id']}'")

@@ -10,7 +10,7 @@ import pytest
 from mimo_eval.comparison import compare
 from mimo_eval.errors import ConfigError, DataError, MissingBaselineError
 from mimo_eval.gate import Policy, check, write_baseline
-from mimo_eval.results import read_result, write_json_result
+from mimo_eval.results import read_queries, read_result, write_json_result, write_result
 from mimo_eval.statistics import holm
 
 
@@ -189,6 +189,38 @@ def test_a_score_that_is_missing_does_not_pass(result):
 
     with pytest.raises(DataError, match=r"nDCG@10 is missing in toy monolingual de de.*the run was cut"):
         check(change(result(name="lacking"), lose), result())
+
+
+def silence(folder, query, mix="parallel", measure="LPR"):
+    """Take the value of one query out of a result, its averages kept in step."""
+    loaded, frame = read_result(folder), read_queries(folder)
+    frame.loc[(frame["query_id"] == query) & (frame["mix"] == mix), measure] = np.nan
+    for setting in (s for s in loaded.settings if s.mix == mix):
+        cells = frame[frame["mix"] == mix].groupby(["pool", "lang"], observed=True)[measure].mean()
+        setting.scores[measure] = float(cells.mean())
+    return write_result(folder.parent / "silenced", loaded, frame).parent
+
+
+@pytest.mark.parametrize(("allowed", "passed"), [(0, False), (0.05, False), (0.0625, True), (1, True)])
+def test_a_query_that_loses_its_value_does_not_pass_unseen(result, allowed, passed):
+    """One of 16 questions has no LPR any more: the paired test cannot see it, and the mean may even be better for it."""
+    before = result()
+    policy = Policy(measures="nDCG@10 LPR", lost=allowed, rules=({"measure": "LPR", "better": "higher"},))
+    verdict = check(silence(before, "de:g3"), before, policy)
+    assert verdict.passed is passed
+    (kept,) = verdict.kept
+    assert kept.value == 1 / 16
+    assert ("no value now, 1 in number, such as de:g3: 0.0625, must be at most" in "".join(verdict.failures)) is not passed
+    (note,) = [note for note in verdict.notes if "LPR in parallel" in note]
+    assert "1 of 16 queries, such as de:g3, have a value in known #1 and none in known #2" in note
+
+
+def test_values_that_are_new_or_ignored_fail_nothing(result):
+    folder = result()
+    lacking = silence(folder, "de:g3")
+    rules = ({"measure": "LPR", "better": "higher"},)
+    assert check(folder, lacking, Policy(measures="nDCG@10 LPR", rules=rules)).passed
+    assert check(lacking, folder, Policy(measures="nDCG@10 LPR", rules=({"measure": "LPR", "ignore": True},))).passed
 
 
 def test_a_measure_that_was_not_computed_is_refused(result):

@@ -28,7 +28,7 @@ def test_importing_twice_changes_nothing():
     before = dict(ir_measures.measures.registry), len(ir_measures.DefaultPipeline.providers)
     importlib.reload(measures)
     assert (dict(ir_measures.measures.registry), len(ir_measures.DefaultPipeline.providers)) == before
-    assert ir_measures.DefaultPipeline.providers[-1].NAME == "mimo_eval"
+    assert ir_measures.DefaultPipeline.providers[0].NAME == "mimo_eval"
 
 
 def test_a_fresh_interpreter_needs_the_import_only():

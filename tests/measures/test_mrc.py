@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from mimo_eval import measures
+from mimo_eval.measures import mrc
 from mimo_eval.measures.mrc import MRC, consistency, spearman
 
 
@@ -26,9 +27,15 @@ def test_vector():
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_equals_scipy(seed):
+@given(seed=st.integers(0, 2**32 - 1), at_once=st.integers(1, 6))
+def test_equals_scipy(seed, at_once):
     """Mean over the other versions of Spearman's ρ on the union of the tops, ties and constants included."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mrc, "ROWS_AT_ONCE", at_once)
+        _equals_scipy(seed)
+
+
+def _equals_scipy(seed):
     rng = np.random.default_rng(seed)
     n, k = int(rng.integers(1, 9)), int(rng.integers(1, 6))
     matrix, group = rng.integers(0, 5, (n, 8)).astype(float), rng.integers(0, 3, n)
@@ -40,6 +47,16 @@ def test_equals_scipy(seed):
             if len(union) > 1 and len(set(matrix[a, union])) > 1 and len(set(matrix[b, union])) > 1:
                 found.append(spearmanr(matrix[a, union], matrix[b, union]).statistic)
         assert value == pytest.approx(100 * np.mean(found) if found else np.nan, nan_ok=True, abs=1e-9)
+
+
+def test_places_past_the_end_do_not_count():
+    matrix = np.array([[0.9, 0.8, 0.7, 0.2], [0.8, 0.9, 0.1, 0.7]])
+    top = np.array([[0, 1, -1], [1, 0, 3]])
+    expected = 100 * spearmanr(matrix[0, [0, 1, 3]], matrix[1, [0, 1, 3]]).statistic
+    assert consistency(top, lambda rows, documents: matrix[rows[:, None], documents], np.array([4, 4])) == pytest.approx(
+        expected
+    )
+    assert np.isnan(consistency(np.full((2, 3), -1), lambda rows, documents: documents * 1.0, np.array([4, 4]))).all()
 
 
 def test_spearman_ignores_what_is_not_kept():
