@@ -1,31 +1,44 @@
-"""Encoding by the processes of a Ray cluster: each fills its share of the chunks of a store that all of them see.
+"""Encoding and searching by the processes of a Ray cluster: each has its share of the chunks of a store that all of them see.
 
-A process does what `mimo-eval encode --shard i/n` does, so fingerprint, layout and vectors are those of one machine. A chunk is
-written whole or not at all, and a share can be filled again at no cost but that of the chunk in hand: when a process or its
-machine dies, Ray starts another, which goes on. What is lacking in the end is encoded by the process that asked.
+A process encodes as `mimo-eval encode --shard i/n` does, so fingerprint, layout and vectors are those of one machine. A chunk
+is written whole or not at all, and a share can be filled again at no cost but that of the chunk in hand: when a process or its
+machine dies, Ray starts another, which goes on. Of large collections each process then searches the chunks of its share, see
+`search.spread`; one that dies is asked again.
 
-Processes are given at most one CPU each, and no more of them are made than there are CPUs (or GPUs), so none waits for another.
+These are plain actors and no Ray Data pipeline. A pipeline hands rows around: it loses their order unless told not to, hangs
+where its actors leave no CPU to the tasks that read, and carries vectors through the object store to be written by somebody
+else. Here a process reads its texts from the collection's Arrow file and owns its chunks from text to search, so there is
+nothing to order, to wait for or to carry. Processes are given at most one CPU each, and no more of them are made than there are
+CPUs (or GPUs), so none waits for another.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from mimo_eval import locks
 from mimo_eval.collections import Texts
+from mimo_eval.collections.kept import fetched
 from mimo_eval.embeddings import Share, VectorStore, shards
 from mimo_eval.errors import ConfigError, DataError, MimoEvalError, ModelError, require
 from mimo_eval.files import cache_dir
 from mimo_eval.models.loading import model_name
 from mimo_eval.protocols import Encoder, Role
-from mimo_eval.systems import Advance, Progress, Work, encode, vector_store
+from mimo_eval.search.dense import DenseScorer
+from mimo_eval.search.spread import ANSWERS, SpreadScorer
+from mimo_eval.shared import VARIABLE, shared_store
+from mimo_eval.systems import Advance, Need, Progress, Work, encode, vector_store
 
 RETRIES = 5
 """Times that a process is started again, and its share begun again."""
@@ -33,10 +46,18 @@ PATIENCE = 120.0
 """Seconds for which processes may take to start; those that have not by then are not waited for."""
 POLL = 2.0
 """Seconds between two looks at what is done."""
+SPREAD = 2**20
+"""Documents of a collection from which on the cluster searches too; fewer are searched sooner than processes are asked."""
+LARGE = 100_000
+"""Bytes from which on an array goes through Ray's object store, once for all processes."""
+
+
+Given = Callable[[], Encoder]
+"""What gets the model in a process, once for all its tasks."""
 
 
 class RayEngine:
-    """Encodes on a Ray cluster; used as a context manager. It is joined, or started, when something is to be encoded.
+    """Encodes and searches on a Ray cluster; used as a context manager. The cluster is joined, or started, when it is needed.
 
     :param address: of the cluster; without one, `$RAY_ADDRESS`, or a cluster on this machine.
     :param workers: number of processes; one per GPU, or per CPU where there are no GPUs, if None.
@@ -46,8 +67,9 @@ class RayEngine:
         self.address, self.workers = address, workers
         self._ray: Any = None
         self._joined = False
+        self._session: Path | None = None
         self._model: Encoder | None = None
-        self._sent: Any = None
+        self._given: Given | None = None
         self._processes: list[Any] = []
 
     def __enter__(self) -> RayEngine:
@@ -57,43 +79,62 @@ class RayEngine:
         self._end()
         if self._joined:
             self._ray.shutdown()
+        if error is None and self._session is not None:  # what it logged is kept for whoever looks for the error
+            shutil.rmtree(self._session, ignore_errors=True)
 
-    def fill(self, model: Encoder, role: Role, texts: Texts, rows: np.ndarray, advance: Advance) -> int:
+    def fill(self, model: Encoder, needs: Sequence[Need], advance: Advance) -> list[int]:
         """Encode what is lacking; see `systems.Engine`.
 
         :raises ConfigError: if there is no such cluster, or no room in it.
         :raises ModelError: if the model fails, or processes die again and again.
         :raises DataError: if a process does not see the cache folder.
         """
-        store = vector_store(model, role, texts, _unkept)
-        lacking = _lacking(store, texts, rows)
-        advance(len(rows) - lacking)
-        if not lacking:
-            return 0
+        stores = [vector_store(model, need.role, need.texts, _unkept) for need in needs]
+        large = any(self.keeps(need.role, need.texts) for need in needs)
+        lacking = sum(store.lacking(need.rows, look_inside=not large) for store, need in zip(stores, needs, strict=True))
+        advance(sum(len(need.rows) for need in needs) - lacking)
+        if not lacking and not large:
+            return [0] * len(needs)
         ray = self._join()
         processes = self._processes_of(model)
-        wanted = None if len(rows) == len(texts) else ray.put(rows)
-        where, before = _file(texts), _chunks(store)
+        places = [_place(need.role, need.texts) for need in needs]
+        rows = [None if len(need.rows) == len(need.texts) else ray.put(need.rows) for need in needs]
+        before = sum(map(_chunks, stores))
         jobs = [
-            process.fill.remote(role, str(where), texts.shards, wanted, Share(number, len(processes)))
+            process.fill.remote(self._given, places, Share(number, len(processes)), not large, *rows)
             for number, process in enumerate(processes)
         ]
         shown, waiting = 0, jobs
         while waiting:
             _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL)
-            done = min((_chunks(store) - before) * shards.CHUNK_ROWS, lacking)
+            done = min((sum(map(_chunks, stores)) - before) * shards.CHUNK_ROWS, lacking)
             advance(max(done - shown, 0))
             shown = max(done, shown)
         advance(lacking - shown)
-        with _failures(ray, model_name(model)):
-            return int(sum(ray.get(jobs)))
+        with _failures(ray, model_name(model), "encode"):
+            encoded = np.sum(ray.get(jobs), axis=0)
+        if (shared := shared_store()) is not None:
+            shared.refresh()
+        return [int(count) for count in encoded]
+
+    def keeps(self, role: Role, texts: Texts) -> bool:
+        """Say whether vectors stay with the processes; see `systems.Engine`."""
+        return role == "document" and len(texts) >= SPREAD
+
+    def scorer(self, model: Encoder, queries: VectorStore, documents: VectorStore) -> DenseScorer:
+        """Return what searches where the vectors lie; see `systems.Engine`."""
+        self._join()
+        processes = self._processes_of(model)
+        where = _place("query", queries.texts), _place("document", documents.texts)
+        return SpreadScorer(queries, documents, parts=_Parts(self._ray, model_name(model), processes, (self._given, where)))
 
     def _join(self) -> Any:
         """Return Ray, connected to the cluster."""
         self._ray = require("ray", "ray")
         if not self._ray.is_initialized():
+            os.environ.setdefault("RAY_worker_niceness", "0")  # 15 if not said, which beside other work means last
             try:
-                self._ray.init(
+                context = self._ray.init(
                     address=self.address,
                     include_dashboard=None if self.address else False,
                     log_to_driver=False,
@@ -102,6 +143,9 @@ class RayEngine:
             except (ConnectionError, RuntimeError, ValueError, OSError) as error:
                 raise ConfigError(f"--address {self.address}: no Ray cluster can be reached ({error})") from error
             self._joined = True
+            session = Path(context.address_info.get("session_dir") or "")
+            if session.name.endswith(f"_{os.getpid()}"):  # named after the process that has started the cluster
+                self._session = session
         return self._ray
 
     def _processes_of(self, model: Encoder) -> list[Any]:
@@ -117,8 +161,10 @@ class RayEngine:
         count = self.workers or gpus or max(cpus, 1)
         size = {"num_cpus": min(1.0, cpus / count), "num_gpus": min(1.0, gpus / count) if gpus else 0}
         process = ray.remote(max_restarts=RETRIES, max_task_retries=RETRIES, **size)(_Process)
-        self._sent = ray.put(model)  # held for processes that are started again
-        made = [process.remote(self._sent, str(cache_dir().resolve())) for _ in range(count)]
+        self._given = partial(ray.get, ray.put(model))  # with each task, so that a process that is started again has it too
+        shared = shared_store()
+        where = str(cache_dir().resolve()), shared and shared.url
+        made = [process.remote(*where) for _ in range(count)]
         signs = {actor.sign.remote(): actor for actor in made}
         ready, late = ray.wait(list(signs), num_returns=count, timeout=PATIENCE)
         for sign in late:
@@ -130,46 +176,121 @@ class RayEngine:
     def _end(self) -> None:
         for process in self._processes:
             self._ray.kill(process)
-        self._model, self._sent, self._processes = None, None, []
+        self._model, self._given, self._processes = None, None, []
+
+
+class _Place(NamedTuple):
+    """Where a process finds texts."""
+
+    role: Role
+    file: str
+    """Arrow file in the cache."""
+    languages: dict[str, str]
+
+
+class _Parts:
+    """The processes of one model as parts of a search; see `search.spread.Parts`."""
+
+    def __init__(self, ray: Any, name: str, processes: list[Any], first: tuple[Any, ...]) -> None:
+        self._ray, self._name, self._processes, self._first = ray, name, processes, first
+        self.count = len(processes)
+
+    def ask(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> list[Any]:
+        """Have processes answer at the same time; one that dies is started and asked again."""
+        sent: dict[int, Any] = {}
+        for value in (value for asked in arguments for value in asked or ()):
+            if isinstance(value, np.ndarray) and value.nbytes >= LARGE and id(value) not in sent:
+                sent[id(value)] = self._ray.put(value)
+        jobs = [
+            process.answer.remote(*self._first, method, Share(number, self.count), *(sent.get(id(v), v) for v in asked))
+            for number, (process, asked) in enumerate(zip(self._processes, arguments, strict=True))
+            if asked is not None
+        ]
+        with _failures(self._ray, self._name, "search"):
+            return list(self._ray.get(jobs))
 
 
 class _Process:
     """What runs in a process of the cluster."""
 
-    def __init__(self, model: Encoder, cache: str) -> None:
-        import torch
-
-        torch.set_num_threads(1)
+    def __init__(self, cache: str, store: str | None) -> None:
+        os.environ["OMP_NUM_THREADS"] = "1"  # for what is imported from now on
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)
         os.environ["MIMO_EVAL_CACHE"] = cache
-        self.model = model
+        os.environ.pop(VARIABLE, None)
+        if store:
+            os.environ[VARIABLE] = store
+        self._model: Encoder | None = None
+        self._texts: dict[str, Texts] = {}
+        self._scorer: tuple[tuple[_Place, _Place], DenseScorer] | None = None
 
     def sign(self) -> bool:
         """Give a sign of life."""
         return True
 
-    def fill(self, role: Role, file: str, languages: dict[str, str], rows: np.ndarray | None, share: Share) -> int:
-        """Fill a share of the chunks of a collection; return the number of texts encoded."""
+    def fill(self, given: Given, places: Sequence[_Place], share: Share, helpful: bool, *rows: np.ndarray | None) -> list[int]:
+        """Fill a share of the chunks of some texts.
+
+        :param given: the model.
+        :param places: the texts.
+        :param share: which chunks.
+        :param helpful: then take over what of other shares nobody has begun; for this all chunks are looked at.
+        :param rows: rows of each, None for all.
+        :return: number of texts encoded, of each.
+        """
+        model = self._model = self._model or given()
+        encoded = [0] * len(places)
+        for i in reversed(range(len(places))):  # documents first, as they take longer; queries from the other end
+            mine = Share(*share) if places[i].role == "document" else Share(share.of - 1 - share.number, share.of)
+            encoded[i] += self._fill(model, places[i], rows[i], mine)
+        if helpful and shared_store() is None and locks.work(cache_dir()):
+            for i, place in enumerate(places):
+                encoded[i] += self._fill(model, place, rows[i], None)
+        if (shared := shared_store()) is not None:
+            shared.refresh()
+        return encoded
+
+    def _fill(self, model: Encoder, place: _Place, rows: np.ndarray | None, share: Share | None) -> int:
+        texts = self._open(place)
+        work = Work(Progress(), Path(place.file).parent, depth=1)
+        encode(model, place.role, texts, np.arange(len(texts)) if rows is None else rows, work, share=share)
+        return work.encoded["encoded"]
+
+    def answer(self, given: Given, where: tuple[_Place, _Place], method: str, share: Share, *arguments: Any) -> Any:
+        """Search a share of the chunks of a collection."""
+        model = self._model = self._model or given()
+        if self._scorer is None or self._scorer[0] != where:
+            queries, documents = (vector_store(model, place.role, self._open(place), _unkept) for place in where)
+            self._scorer = where, DenseScorer(queries, documents)
+        return ANSWERS[method](self._scorer[1], Share(*share), *arguments)
+
+    def _open(self, place: _Place) -> Texts:
         from datasets import Dataset
 
-        if not Path(file).is_file():
+        path = Path(place.file)
+        shared = shared_store(path)
+        if not path.is_file() and shared is not None:
+            fetched(shared, path.parent)
+        if not path.is_file():
             raise DataError(
-                f"{file}: not seen by a machine of the cluster; all must share the folder that MIMO_EVAL_CACHE names"
+                f"{path}: not seen by a machine of the cluster; all must share the folder that MIMO_EVAL_CACHE names, "
+                f"or a store that {VARIABLE} names"
             )
-        texts = Texts(Dataset.from_file(file), languages)
-        work = Work(Progress(), Path(file).parent, depth=1)
-        encode(self.model, role, texts, np.arange(len(texts)) if rows is None else rows, work, share=Share(*share))
-        return work.encoded["encoded"]
+        if place.file not in self._texts:
+            self._texts[place.file] = Texts(Dataset.from_file(place.file), place.languages)
+        return self._texts[place.file]
 
 
 @contextmanager
-def _failures(ray: Any, name: str) -> Iterator[None]:
+def _failures(ray: Any, name: str, method: str) -> Iterator[None]:
     """Raise what was raised in a process, without the cluster's traceback."""
     try:
         yield
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, MimoEvalError):
             raise type(error.cause)(str(error.cause)) from None
-        raise ModelError(f"{name}: encode failed in a process of the cluster: {error.cause!r}") from error
+        raise ModelError(f"{name}: {method} failed in a process of the cluster: {error.cause!r}") from error
     except ray.exceptions.RayError as error:
         why = re.sub(r"\x1b\[\d+m", "", str(error)).splitlines()[0]
         raise ModelError(
@@ -178,23 +299,12 @@ def _failures(ray: Any, name: str) -> Iterator[None]:
         ) from error
 
 
-def _lacking(store: VectorStore, texts: Texts, rows: np.ndarray) -> int:
-    """Return the number of texts that are still to be encoded."""
-    total = 0
-    for lang, shard in store.shards.items():
-        mine = texts.rows(lang)
-        positions = np.flatnonzero(np.isin(mine, rows, assume_unique=True))
-        total += sum(map(len, shard.missing(positions).values()))
-    return total
-
-
 def _chunks(store: VectorStore) -> int:
-    return sum(1 for shard in store.shards.values() for _ in shard.folder.glob("*.safetensors"))
+    return sum(len(shard.numbers()) for shard in store.shards.values())
 
 
-def _file(texts: Texts) -> Path:
-    """Return the Arrow file of some texts."""
-    return Path(texts.dataset.cache_files[0]["filename"]).resolve()
+def _place(role: Role, texts: Texts) -> _Place:
+    return _Place(role, str(Path(texts.dataset.cache_files[0]["filename"]).resolve()), texts.shards)
 
 
 def _unkept(model: Any) -> Path:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, NamedTuple
 
 import xxhash
@@ -24,6 +24,13 @@ MAX_LINE = 8 * 2**20
 
 MAX_YAML = 1_000_000
 """Bytes of a YAML file."""
+MAX_YAML_DEPTH = 50
+MAX_YAML_NUMBER = 1000
+"""Characters of a number."""
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+
+MAX_JSON = 2**30
+"""Bytes of a JSON file that is read as a whole, unpacked."""
 
 BOM = b"\xef\xbb\xbf"
 
@@ -44,6 +51,20 @@ def cache_dir() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("mimo-eval")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return a path below a folder, of a name that stands in data: an archive's member, what a hub lists, a collection.
+
+    :param folder: the folder.
+    :param name: with `/` between its parts.
+    :return: the path.
+    :raises DataError: if it is absolute or leads out of the folder.
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or parts[0].startswith("/") or ".." in parts or ":" in parts[0] or "\0" in name:
+        raise DataError(f"{name!r} would lie outside the folder {folder}; refused")
+    return folder.joinpath(*parts)
 
 
 @contextmanager
@@ -83,20 +104,20 @@ class _Zstd(io.RawIOBase):
 
         self._raw, self._decompressor = raw, zstandard.ZstdDecompressor()
         self._frame: Any = None
-        self._packed = self._plain = b""
+        self._packed, self._plain = b"", memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         while not self._plain:
-            self._packed = self._packed or self._raw.read(2**17)
+            self._packed = self._packed or self._raw.read(2**12)  # a byte of which can become 32 KiB
             if not self._packed:
                 if self._frame is not None:
                     raise EOFError("it ends inside a frame")
                 return 0
             self._frame = self._frame or self._decompressor.decompressobj()
-            self._plain, self._packed = self._frame.decompress(self._packed), b""
+            self._plain, self._packed = memoryview(self._frame.decompress(self._packed)), b""
             if self._frame.eof:
                 self._packed, self._frame = self._frame.unused_data, None
         count = min(len(buffer), len(self._plain))
@@ -145,8 +166,12 @@ def read_json(path: Path) -> Any:
     :return: its content.
     :raises DataError: if it is not readable JSON; the message has file and line.
     """
+    data = bytearray()
     with open_binary(path) as stream:
-        data = stream.read()
+        while block := stream.read(2**20):
+            data += block
+            if len(data) > MAX_JSON:
+                raise DataError(f"{path}: larger than {MAX_JSON // 2**20:,} MiB")
     try:
         return json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -162,28 +187,51 @@ def read_json(path: Path) -> Any:
 def read_yaml(path: Path) -> Any:
     """Read one YAML file that a person wrote: a benchmark, a policy, a recipe.
 
-    Safe tags only, and no aliases, which can make a small file expand without bound.
-
     :param path: the file, of at most 1 MB.
     :return: its content; None for an empty file.
     :raises ConfigError: if it is missing, too large or not YAML; the message names the file.
     """
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
-            return super().compose_node(parent, index)
-
     try:
         if path.stat().st_size > MAX_YAML:
             raise ConfigError(f"{path}: larger than {MAX_YAML:,} bytes; this is nothing that a person wrote")
-        return yaml.load(path.read_text("utf-8"), Loader=Loader)  # a SafeLoader
+        return parse_yaml(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not YAML ({error})") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """Read YAML: safe tags only, of bounded depth and numbers, and without aliases, which can expand without bound.
+
+    :param text: the YAML.
+    :return: its content; None for an empty text.
+    :raises ValueError: if it is none; the message is one line.
+    """
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        depth = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
+            self.depth += 1
+            if self.depth > MAX_YAML_DEPTH:
+                raise yaml.YAMLError(f"nested deeper than {MAX_YAML_DEPTH} levels (line {self.line + 1})")
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            return node
+
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            if node.tag in NUMBERS and len(node.value) > MAX_YAML_NUMBER:  # 1:1:1:… is one number, on base 60
+                raise yaml.YAMLError(f"a number of {len(node.value):,} characters (line {node.start_mark.line + 1})")
+            return super().construct_object(node, deep)
+
+    try:
+        return yaml.load(text, Loader=Loader)  # a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(str(error).splitlines()[0]) from error
 
 
 @contextmanager
@@ -204,7 +252,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        Path(temporary).replace(path)
+        rename(Path(temporary), path)
         temporary = None
     except OSError as error:
         raise CacheError(
@@ -213,6 +261,25 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def rename(temporary: Path, path: Path) -> None:
+    """Rename a file. NFS may report a failure though its server has done it: the request was sent twice, the answer lost.
+
+    :param temporary: the file.
+    :param path: its new name, in the same folder.
+    :raises OSError: if it does not have that name now.
+    """
+    written = temporary.stat()
+    try:
+        temporary.replace(path)
+    except OSError:
+        try:
+            done = os.path.samestat(path.stat(), written)
+        except OSError:
+            done = False
+        if not done:
+            raise
 
 
 def _umask() -> int:
@@ -232,6 +299,33 @@ def write_json(path: Path, content: Any) -> None:
         stream.write("\n")
 
 
+def write_sealed(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object with a checksum of itself.
+
+    :param path: the file.
+    :param content: the object.
+    """
+    write_json(path, {**content, "checksum": _seal(content)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what `write_sealed` wrote, or an object without a checksum.
+
+    :param path: the file.
+    :return: the object, with its checksum.
+    :raises DataError: if it is missing, or not what was written.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or ("checksum" in content and content["checksum"] != _seal(content)):
+        raise DataError(f"{path}: not what was written")
+    return content
+
+
+def _seal(content: dict[str, Any]) -> str:
+    plain = json.loads(json.dumps(content))  # as it will be read: lists for tuples, texts for keys
+    return digest(json.dumps({key: value for key, value in plain.items() if key != "checksum"}, sort_keys=True))
+
+
 def digest(*parts: str | bytes) -> str:
     """Return a hash of some strings that no other sequence of strings has.
 
@@ -247,7 +341,7 @@ def digest(*parts: str | bytes) -> str:
 
 
 def checksums(folder: Path, but: str) -> dict[str, list[Any]]:
-    """Return size and checksum of every file in a folder.
+    """Return size and checksum of every file in a folder, but not of what NFS keeps of removed files that are still open.
 
     :param folder: the folder.
     :param but: a file in it that is left out: the one that holds the checksums.
@@ -256,7 +350,7 @@ def checksums(folder: Path, but: str) -> dict[str, list[Any]]:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in (but, USED):
+        if path.is_file() and name not in (but, USED) and not path.name.startswith(".nfs"):
             found[name] = [path.stat().st_size, file_checksum(path)]
     return found
 

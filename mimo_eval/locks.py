@@ -5,6 +5,7 @@ A killed process holds no lock. Where the system has no shared locks, or the fol
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+PROBE = ".lock"
+"""The file by which it is found out whether locks work."""
+UNAVAILABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 USED = ".used"
 """The file that is locked; its time is that of the last use."""
 
@@ -26,6 +30,7 @@ class Use:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._handle: int | None = None
         with suppress(OSError):
             self._handle = os.open(folder / USED, os.O_RDWR | os.O_CREAT, 0o666)
@@ -33,9 +38,30 @@ class Use:
             if fcntl is not None:
                 fcntl.flock(self._handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
+    def __reduce__(self) -> tuple[type[Use], tuple[Path]]:
+        """Another process that is sent this uses the folder itself."""
+        return Use, (self._folder,)
+
     def __del__(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
+
+
+def work(folder: Path) -> bool:
+    """Say whether files of a folder can be locked; on NFS without its lock service and on some FUSE systems they cannot.
+
+    :param folder: an existing folder, in which an empty file is made.
+    :raises OSError: if it cannot be made.
+    """
+    handle = os.open(folder / PROBE, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if fcntl is not None:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return True
+    except OSError as error:
+        return error.errno not in UNAVAILABLE
+    finally:
+        os.close(handle)
 
 
 def touch(folder: Path) -> None:

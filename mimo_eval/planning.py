@@ -24,6 +24,7 @@ from mimo_eval.encoding import stored_encoders
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.models.loading import Model, model_name
 from mimo_eval.protocols import Encoder, Role
+from mimo_eval.shared import shared_store
 from mimo_eval.systems import ROLES, vector_store
 
 SAMPLE = 96
@@ -211,9 +212,7 @@ def stored(model: Encoder, role: Role, collection: Collection) -> int:
     """
     texts = collection.queries if role == "query" else collection.documents
     store = vector_store(model, role, texts, _unkept)
-    lacking = 0
-    for shard in store.shards.values():
-        lacking += sum(map(len, shard.missing(np.arange(shard.size)).values()))
+    lacking = store.lacking(np.arange(len(texts)), look_inside=shared_store(store.folder) is None)  # nothing is fetched
     return len(texts) - lacking
 
 

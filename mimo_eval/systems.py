@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import xxhash
@@ -16,13 +17,15 @@ import xxhash
 from mimo_eval.asking import asking, fingerprint
 from mimo_eval.collections import Collection, Texts
 from mimo_eval.embeddings import Share, VectorStore
-from mimo_eval.errors import ModelError
+from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.mixing import Pool
 from mimo_eval.models.loading import Model, model_name
 from mimo_eval.protocols import Combination, Derived, Encoder, Hits, Retriever, Role
 from mimo_eval.search import keys
+from mimo_eval.search.approximate import ApproximateScorer
 from mimo_eval.search.dense import DenseScorer
 from mimo_eval.search.flat import engine
+from mimo_eval.search.index_spec import IndexSpec
 from mimo_eval.search.onepass import OnePass, PoolRanking, Scorer, ranks_in_lists
 from mimo_eval.search.retrieved import RetrieverScorer
 
@@ -38,19 +41,33 @@ class Progress:
         return nullcontext(lambda n: None)
 
 
-class Engine(Protocol):
-    """Encodes on other machines or in other processes, into the same store."""
+class Need(NamedTuple):
+    """Texts that are to be encoded in one role."""
 
-    def fill(self, model: Encoder, role: Role, texts: Texts, rows: np.ndarray, advance: Advance) -> int:
+    role: Role
+    texts: Texts
+    """All the texts."""
+    rows: np.ndarray
+    """Which of them, ascending."""
+
+
+class Engine(Protocol):
+    """Encodes on other machines or in other processes, into the same store, and may search there."""
+
+    def fill(self, model: Encoder, needs: Sequence[Need], advance: Advance) -> list[int]:
         """Encode what is lacking.
 
         :param model: an encoder with a fingerprint.
-        :param role: `query` or `document`.
-        :param texts: all the texts.
-        :param rows: which of them, ascending.
+        :param needs: the texts.
         :param advance: told the number of texts done.
-        :return: number of texts encoded.
+        :return: number of texts encoded, of each need.
         """
+
+    def keeps(self, role: Role, texts: Texts) -> bool:
+        """Say whether the vectors of some texts stay where they were made, and are searched there."""
+
+    def scorer(self, model: Encoder, queries: VectorStore, documents: VectorStore) -> Scorer:
+        """Return what searches vectors that stay where they were made."""
 
 
 @dataclass
@@ -66,6 +83,10 @@ class Work:
     engines: list[str] = field(default_factory=list)
     engine: Engine | None = None
     """What encodes; None for this process."""
+    index: IndexSpec | None = None
+    """By which encoders' vectors are searched; None for exact search."""
+    approximate: list[dict[str, Any]] = field(default_factory=list)
+    """How well indexes searched: one record per encoder and collection."""
     _folders: dict[int, tuple[Any, Path]] = field(default_factory=dict, repr=False)
 
     def folder_of(self, model: Any) -> Path:
@@ -105,7 +126,19 @@ def rankings(model: Model, collection: Collection, pools: Sequence[Pool], work: 
     if isinstance(scorer, RetrieverScorer):
         work.encoded["encoded"] += scorer.indexed
         work.encoded["read"] += scorer.read
+    if isinstance(scorer, ApproximateScorer):
+        return _watched(scorer, one_pass, {"model": model_name(model), "collection": collection.name}, work)
     return one_pass.rankings()
+
+
+def _watched(scorer: ApproximateScorer, one_pass: OnePass, what: dict[str, str], work: Work) -> Iterator[PoolRanking]:
+    """Yield the rankings of an approximate search, and note how well it searched."""
+    record: dict[str, Any] = dict(what)
+    if scorer.report():
+        work.approximate.append(record)
+    for found in scorer.watched(one_pass.rankings()):
+        record.update(scorer.report())  # documents missed so far
+        yield found
 
 
 def _scorer(model: Model, collection: Collection, pools: Sequence[Pool], work: Work) -> Scorer:
@@ -119,11 +152,27 @@ def _scorer(model: Model, collection: Collection, pools: Sequence[Pool], work: W
     if isinstance(model, Encoder):
         stores = encode_pools(model, collection, pools, work)
         work.engines.append(engine().name)
-        return DenseScorer(stores["query"], stores["document"])
+        if work.engine is not None and hasattr(model, "fingerprint") and work.engine.keeps("document", collection.documents):
+            if work.index is not None:
+                raise ConfigError(f"--index {work.index}: vectors stay on the machines that made them; leave --index out")
+            return work.engine.scorer(model, stores["query"], stores["document"])
+        dense = DenseScorer(stores["query"], stores["document"])
+        return dense if work.index is None else _approximate(model, dense, work.index, pools, work)
     if not isinstance(model, Retriever):
         raise TypeError(f"{model_name(model)} is no model")
     work.engines.append(model_name(model))
     return RetrieverScorer(model, collection)
+
+
+def _approximate(model: Encoder, dense: DenseScorer, index: IndexSpec, pools: Sequence[Pool], work: Work) -> Scorer:
+    """Return what searches by an index; exact search if no language has enough documents for it."""
+    root = None if hasattr(model, "fingerprint") else work.folder_of(model) / "indexes"
+    scorer = ApproximateScorer(dense, index, pools, root)
+    if scorer.rows:
+        return scorer
+    lang, why = next(iter(scorer.exact.items()))
+    warnings.warn(f"--index {index}: search is exact; {lang}: {why}, and so in every language", stacklevel=2)
+    return dense
 
 
 def encode_pools(model: Encoder, collection: Collection, pools: Sequence[Pool], work: Work) -> dict[Role, VectorStore]:
@@ -135,14 +184,40 @@ def encode_pools(model: Encoder, collection: Collection, pools: Sequence[Pool], 
     :param work: circumstances.
     :return: vectors of queries and of documents.
     """
-    documents = np.unique(np.concatenate([rows for pool in pools for rows in pool.documents.values()]))
+    wanted = np.zeros(len(collection.documents), bool)
+    for pool in pools:
+        for rows in pool.documents.values():
+            wanted[rows] = True
+    documents = np.flatnonzero(wanted)
     queries = np.unique(np.concatenate([pool.queries for pool in pools]))
     name, total = f"encode {collection.name}", len(queries) + len(documents)
+    needs = Need("query", collection.queries, queries), Need("document", collection.documents, documents)
     with work.timed("encode"), work.progress.phase(name, total, "texts") as advance:
-        return {
-            "query": encode(model, "query", collection.queries, queries, work, advance),
-            "document": encode(model, "document", collection.documents, documents, work, advance),
-        }
+        query, document = encode_all(model, needs, work, advance)
+    return {"query": query, "document": document}
+
+
+def encode_all(model: Encoder, needs: Sequence[Need], work: Work, advance: Advance) -> list[VectorStore]:
+    """Encode texts in one role or both; by the engine, if there is one, all at once.
+
+    :param model: the encoder.
+    :param needs: the texts.
+    :param work: circumstances.
+    :param advance: told the number of texts done.
+    :return: the vectors of each need.
+    """
+    if work.engine is None or not hasattr(model, "fingerprint"):
+        return [encode(model, *need, work, advance) for need in needs]
+    stores = []
+    for need, encoded in zip(needs, work.engine.fill(model, needs, advance), strict=True):
+        work.encoded["encoded"] += encoded
+        work.encoded["read"] -= encoded  # they are found
+        if work.engine.keeps(need.role, need.texts):
+            work.encoded["read"] += len(need.rows)
+            stores.append(vector_store(model, need.role, need.texts, work.folder_of))
+        else:
+            stores.append(encode(model, *need, work))
+    return stores
 
 
 def encode(
@@ -171,15 +246,12 @@ def encode(
         with asking(name, "encode"):
             return model.encode(batch, role=role, lang=lang)
 
-    if work.engine is not None and hasattr(model, "fingerprint") and share is None:
-        elsewhere = work.engine.fill(model, role, texts, rows, advance)
-        work.encoded["encoded"] += elsewhere
-        work.encoded["read"] -= elsewhere  # below, they are found
-        advance = lambda n: None  # noqa: E731
     store = vector_store(model, role, texts, work.folder_of)
+    wanted = np.zeros(len(texts), bool)
+    wanted[rows] = True
     for lang in texts.languages:
         mine = texts.rows(lang)
-        filled = store.fill(lang, mine[np.isin(mine, rows)], ask, advance, share)
+        filled = store.fill(lang, mine[wanted[mine]], ask, advance, share)
         work.encoded["encoded"] += filled.encoded
         work.encoded["read"] += filled.read
     return store
@@ -207,7 +279,7 @@ def vector_store(model: Encoder, role: Role, texts: Texts, temporary: Callable[[
 def _encode_sample(model: Encoder, texts: Texts, work: Work) -> VectorStore:
     """Encode texts from which a derived model takes its statistics."""
     with work.timed("encode"), work.progress.phase("encode sample", len(texts), "texts") as advance:
-        return encode(model, "document", texts, np.arange(len(texts)), work, advance)
+        return encode_all(model, [Need("document", texts, np.arange(len(texts)))], work, advance)[0]
 
 
 class PoolTexts:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import os
+import pickle
 import shutil
 import time
 from collections.abc import Callable
@@ -14,9 +16,12 @@ from mimo_eval import evaluation
 from mimo_eval.benchmark import of_folder
 from mimo_eval.cache import Damage, collect, entries, parse_age, parse_size, repair, verify
 from mimo_eval.cli.cache import command
+from mimo_eval.collections import load
 from mimo_eval.errors import ConfigError
 from mimo_eval.locks import USED, Use
+from mimo_eval.models.loading import load_model
 from mimo_eval.models.pairs import Pairs
+from mimo_eval.search.index_store import IndexStore
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def test_what_lies_there(full: Path) -> None:
 
 def test_what_was_written_is_whole_and_nothing_is_left_out(full: Path, cache: Path) -> None:
     looked_at = [checked.path.relative_to(cache).parts[0] for checked in verify()]
-    assert {kind: looked_at.count(kind) for kind in looked_at} == {"vectors": 4, "indexes": 2, "collections": 4, "pairs": 1}
+    assert {kind: looked_at.count(kind) for kind in looked_at} == {"vectors": 6, "indexes": 3, "collections": 4, "pairs": 1}
     assert damages() == []
 
 
@@ -64,7 +69,9 @@ def test_what_was_written_is_whole_and_nothing_is_left_out(full: Path, cache: Pa
     "pattern",
     [
         "vectors/**/*.safetensors",
+        "vectors/*/encoder.json",
         "indexes/**/manifest.json",
+        "indexes/*/retriever.json",
         "indexes/*/*/*/*/*.npy",
         "collections/*/documents.arrow",
         "collections/*/queries.arrow",
@@ -158,6 +165,30 @@ def test_what_a_process_uses_stays(full: Path) -> None:
     assert (removed, [e.path for e in busy]) == ([], [entry.path])
     del use
     assert [e.path for e in collect(parse_age("30d"))[0]] == [entry.path]
+
+
+def test_what_a_run_uses_stays(full: Path) -> None:
+    collection, entry = load(str(full)), {e.kind: e for e in entries()}
+    index = IndexStore(load_model("bm25"))
+    index.get("de", collection.documents, collection.documents.rows("de"), lambda: pytest.fail("it is there"))
+    for kind in ("collections", "indexes"):
+        age(entry[kind].path, 40)
+    assert collect(parse_age("30d"))[0] == []
+    assert pickle.loads(pickle.dumps(collection.use)) is not None
+    del collection, index
+    gc.collect()
+    age(entry["collections"].path, 40)
+    assert {e.kind for e in collect(parse_age("30d"))[0]} == {"collections", "indexes"}
+
+
+def test_an_index_that_was_just_built_stays(full: Path, cache: Path) -> None:
+    shutil.rmtree(cache / "indexes")
+    collection, index = load(str(full)), IndexStore(load_model("bm25"))
+    rows = collection.documents.rows("de")
+    index.get("de", collection.documents, rows, lambda: index.retriever.index(["eins"] * len(rows), langs=["de"] * len(rows)))
+    (entry,) = (e for e in entries() if e.kind == "indexes")
+    age(entry.path, 40)
+    assert collect(parse_age("30d"))[0] == []
 
 
 def test_unfinished_things_go_when_they_are_old(full: Path, cache: Path) -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,8 +21,12 @@ from mimo_eval import cluster, evaluation
 from mimo_eval.benchmark import Benchmark, of_folder
 from mimo_eval.cluster import RayEngine
 from mimo_eval.collections import load
-from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.embeddings import Share
+from mimo_eval.errors import ConfigError, DataError, ModelError
+from mimo_eval.models.loading import load_model
 from mimo_eval.results import read_queries
+from mimo_eval.search import onepass
+from mimo_eval.systems import Need
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -34,20 +42,52 @@ class Slow:
     name = "slow"
     similarity = "dot"
 
-    def __init__(self, log, pause=0.0, broken=False):
-        self.log, self.pause, self.broken = str(log), pause, broken
+    def __init__(self, log, pause=0.0, broken=False, searching=False, together=0):
+        self.log, self.pause, self.broken, self.searching = str(log), pause, broken, searching
+        self.together = together
+        self.home = os.getpid()
 
     def fingerprint(self, role):
+        if self.searching and os.getpid() != self.home:  # in a process of the cluster, searching takes its time
+            from mimo_eval.search.dense import DenseScorer
+
+            DenseScorer._top = self.slowly(DenseScorer._top)
+            self.searching = False
         return {"model": "slow"}
+
+    def slowly(self, search):
+        def top(*arguments):
+            with open(self.log, "a") as log:
+                log.write(f"{os.getpid()} search {arguments[1]} {len(arguments[2])}\\n")
+            time.sleep(self.pause)
+            return search(*arguments)
+
+        return top
 
     def encode(self, texts, *, role, lang):
         if self.broken:
             raise ValueError("no such luck")
         with open(self.log, "a") as log:
             log.write(f"{os.getpid()} {role} {lang} {len(texts)}\\n")
+        deadline = time.time() + 120
+        while len({line.split()[0] for line in open(self.log)}) < self.together and time.time() < deadline:
+            time.sleep(0.05)
         time.sleep(self.pause)
         rows = [np.frombuffer(text.encode().ljust(24)[-24:], np.uint8) for text in texts]
         return np.array(rows, np.float32) / 7
+
+
+class Elsewhere(Slow):
+    """In a process of the cluster, the cache is another folder, as on another machine."""
+
+    def __init__(self, log, cache):
+        super().__init__(log)
+        self.cache = str(cache)
+
+    def fingerprint(self, role):
+        if os.getpid() != self.home:
+            os.environ["MIMO_EVAL_CACHE"] = self.cache
+        return {"model": "elsewhere"}
 '''
 
 
@@ -58,12 +98,17 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     (folder / "slow_encoder.py").write_text(SLOW)
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), before]))
+    os.environ.setdefault("RAY_worker_niceness", "0")  # as RayEngine does; the tests are quicker beside other work
     sys.path.insert(0, str(folder))
     try:
         import slow_encoder
 
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", object_store_memory=10**8)
+        context = ray.init(
+            num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", object_store_memory=10**8
+        )
         yield slow_encoder
+        ray.shutdown()
+        shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)
     finally:
         ray.shutdown()
         sys.path.remove(str(folder))
@@ -83,6 +128,14 @@ def quick(folder: Path) -> Benchmark:
     return evaluation.changed(of_folder(folder), mixes=["union"], measures=["nDCG@10", "RR@10"])
 
 
+MIXES = ["union", "bilingual", "partition(de=0.6,en=0.4)", "away(seed=1)", "union(max_documents=3000)"]
+
+
+def ranked(folder: Path) -> Benchmark:
+    """Mixes of whole languages and of some rows; LPR asks for exact ranks of what lies beyond the lists."""
+    return evaluation.changed(of_folder(folder), mixes=MIXES, measures=["nDCG@10", "RR", "R@100", "LPR"], depth=100)
+
+
 def vectors(cache: Path) -> dict[str, bytes]:
     return {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.glob("vectors/**/*.safetensors"))}
 
@@ -90,14 +143,16 @@ def vectors(cache: Path) -> dict[str, bytes]:
 def test_vectors_and_rankings_are_those_of_one_process(
     slow: ModuleType, folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster, "SPREAD", 1)
+    benchmark = evaluation.changed(quick(folder), measures=["nDCG@10", "RR", "MRC@20"])  # MRC looks beyond the lists
     with RayEngine() as engine:
-        spread = evaluation.run("hashing", quick(folder), output=tmp_path / "spread", engine=engine)
+        spread = evaluation.run("hashing(dim=64)", benchmark, output=tmp_path / "spread", engine=engine)
         assert spread.result.encoded == {"encoded": 8040, "read": 0}
-        again = evaluation.run("hashing", quick(folder), output=tmp_path / "spread", engine=engine, again=True)
+        again = evaluation.run("hashing(dim=64)", quick(folder), output=tmp_path / "spread", engine=engine)
         assert again.result.encoded == {"encoded": 0, "read": 8040}
     found = vectors(cache)
     monkeypatch.setenv("MIMO_EVAL_CACHE", str(tmp_path / "alone"))
-    alone = evaluation.run("hashing", quick(folder), output=tmp_path / "one")
+    alone = evaluation.run("hashing(dim=64)", benchmark, output=tmp_path / "one")
     assert vectors(tmp_path / "alone") == found
     assert spread.folder is not None and alone.folder is not None
     assert read_queries(spread.folder).equals(read_queries(alone.folder))
@@ -106,7 +161,7 @@ def test_vectors_and_rankings_are_those_of_one_process(
 def test_every_process_has_a_share(slow: ModuleType, folder: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with RayEngine() as engine:
-        evaluation.run(slow.Slow(log, pause=0.2), quick(folder), engine=engine)
+        evaluation.run(slow.Slow(log, together=2), quick(folder), engine=engine)
     lines = [line.split() for line in log.read_text().splitlines()]
     assert len({pid for pid, *_ in lines}) == 2
     assert sum(int(count) for *_, count in lines) == 8040
@@ -140,6 +195,89 @@ def test_a_killed_process_loses_nothing(slow: ModuleType, folder: Path, tmp_path
     assert len(outcomes) == 1
 
 
+def test_searching_where_the_vectors_lie_gives_the_same_lists_and_ranks(
+    slow: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dot products of vectors of few different letters: many ties. Ranks are counted, not read from whole lists."""
+    monkeypatch.setattr(cluster, "SPREAD", 1)
+    monkeypatch.setattr(onepass, "WHOLE", 0)
+    with RayEngine(workers=3) as engine:
+        spread = evaluation.run(slow.Slow(tmp_path / "log"), ranked(folder), output=tmp_path, engine=engine, save_runs=True)
+    alone = evaluation.run(slow.Slow(tmp_path / "log"), ranked(folder), output=tmp_path / "alone", save_runs=True)
+    assert (spread.result.encoded["encoded"], alone.result.encoded["encoded"]) == (8040, 0)
+    assert spread.result.settings == alone.result.settings
+    assert spread.folder is not None and alone.folder is not None
+    assert read_queries(spread.folder).equals(read_queries(alone.folder))
+    for path in sorted((alone.folder / "runs").glob("*.trec.gz")):
+        lines = [gzip.decompress(one.read_bytes()).split(b"\n") for one in (path, spread.folder / "runs" / path.name)]
+        documents = [[line.split(b" ")[:4] for line in found] for found in lines]
+        assert documents[0] == documents[1]
+
+
+def test_a_process_killed_while_it_searches_is_asked_again(
+    slow: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, outcomes = tmp_path / "log", []
+    log.touch()
+    monkeypatch.setattr(cluster, "SPREAD", 1)
+
+    def work() -> None:
+        with RayEngine() as engine:
+            model = slow.Slow(log, pause=1.5, searching=True)
+            outcomes.append(evaluation.run(model, quick(folder), output=tmp_path / "spread", engine=engine))
+
+    evaluation.run(slow.Slow(tmp_path / "first"), quick(folder))  # so that there is nothing to do but to search
+    thread = threading.Thread(target=work)
+    thread.start()
+    deadline = time.time() + 120
+    while " search " not in log.read_text() and time.time() < deadline:
+        time.sleep(0.05)
+    victim = int(log.read_text().splitlines()[-1].split()[0])
+    assert victim != os.getpid()
+    os.kill(victim, signal.SIGKILL)
+    thread.join(timeout=200)
+    assert not thread.is_alive()
+    assert not psutil.pid_exists(victim)
+    assert len({line.split()[0] for line in log.read_text().splitlines()}) == 3  # two processes, and one in the victim's place
+    alone = evaluation.run(slow.Slow(log), quick(folder), output=tmp_path / "alone")
+    assert outcomes[0].folder is not None and alone.folder is not None
+    assert read_queries(outcomes[0].folder).equals(read_queries(alone.folder))
+
+
+def test_processes_with_a_cache_of_their_own_and_a_store(
+    slow: ModuleType, folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "SPREAD", 1)
+    model = slow.Elsewhere(tmp_path / "log", tmp_path / "other")
+    expected = evaluation.run(model, quick(folder), output=tmp_path / "alone")
+    shutil.rmtree(cache / "vectors")
+    monkeypatch.setenv("MIMO_EVAL_STORE", str(tmp_path / "store"))
+    with RayEngine() as engine:
+        outcome = evaluation.run(model, quick(folder), output=tmp_path / "spread", engine=engine)
+    assert outcome.result.encoded == {"encoded": 8040, "read": 0}
+    assert outcome.folder is not None and expected.folder is not None
+    assert read_queries(outcome.folder).equals(read_queries(expected.folder))
+    assert len(vectors(tmp_path / "other")) == len(vectors(tmp_path / "store")) == 7
+    assert len(vectors(cache)) == 3  # the queries, and a chunk that says how wide documents' vectors are
+
+
+def test_a_process_without_the_collection_fetches_it(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection = load(str(folder))
+    assert collection.folder is not None
+    there = tmp_path / "other" / "collections" / collection.folder.name / "documents.arrow"
+    place = cluster._Place("document", str(there), collection.documents.shards)
+    monkeypatch.setenv("MIMO_EVAL_STORE", "")  # restored, whatever the process sets
+    with pytest.raises(DataError, match=r"not seen by a machine of the cluster; .*, or a store that MIMO_EVAL_STORE names"):
+        cluster._Process(str(tmp_path / "other"), None).fill(lambda: load_model("hashing"), [place], Share(0, 2), True, None)
+    monkeypatch.setenv("MIMO_EVAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MIMO_EVAL_STORE", str(tmp_path / "store"))
+    load(str(folder))
+    process = cluster._Process(str(tmp_path / "other"), str(tmp_path / "store"))
+    done = process.fill(lambda: load_model("hashing"), [place], Share(0, 2), True, None)
+    assert done == [2048 + 904 + 952]  # de has chunks 0 to 2, en 3 and 4
+    assert there.is_file()
+
+
 def test_an_error_of_the_model_is_one_line(slow: ModuleType, folder: Path, tmp_path: Path) -> None:
     with RayEngine() as engine, pytest.raises(ModelError, match=r"^slow: encode failed: ValueError: no such luck$"):
         evaluation.run(slow.Slow(tmp_path / "log", broken=True), quick(folder), engine=engine)
@@ -150,14 +288,37 @@ def test_more_processes_than_cpus_start_and_do_not_hang(slow: ModuleType, folder
     with RayEngine(workers=3) as engine:
         rows = np.arange(len(collection.queries))
         done: list[int] = []
-        assert engine.fill(slow.Slow(tmp_path / "log"), "query", collection.queries, rows, done.append) == 40
+        needs = [Need("query", collection.queries, rows)]
+        assert engine.fill(slow.Slow(tmp_path / "log"), needs, done.append) == [40]
         assert sum(done) == 40
 
 
 def test_nothing_lacking_starts_no_cluster(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluation.run("hashing", quick(folder))
+    evaluation.run("hashing(dim=64)", quick(folder))
     monkeypatch.setattr(RayEngine, "_join", lambda self: pytest.fail("a cluster was joined"))
-    evaluation.run("hashing", quick(folder), engine=RayEngine())
+    evaluation.run("hashing(dim=64)", quick(folder), engine=RayEngine())
+
+
+def test_a_cluster_that_was_started_here_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
+    code = f"""
+    import os, sys, psutil
+    from pathlib import Path
+    from mimo_eval import evaluation
+    from mimo_eval.benchmark import of_folder
+    from mimo_eval.cluster import RayEngine
+    with RayEngine(workers=1) as engine:
+        evaluation.run("hashing(dim=64)", of_folder(Path({str(folder)!r})), engine=engine)
+        started = psutil.Process().children(recursive=True)
+        session = engine._session
+        assert started and session is not None and session.is_dir()
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not alive, alive
+    assert not session.exists()
+    """
+    env = {**os.environ, "RAY_ADDRESS": "local"}
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
 
 
 def test_no_cluster_at_an_address_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

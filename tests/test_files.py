@@ -13,8 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimo_eval import files
-from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import MultisetHash, atomic_write, cache_dir, digest, open_binary, read_json, read_lines, write_json
+from mimo_eval.errors import CacheError, ConfigError, DataError
+from mimo_eval.files import (
+    MultisetHash,
+    atomic_write,
+    cache_dir,
+    digest,
+    open_binary,
+    read_json,
+    read_lines,
+    read_yaml,
+    write_json,
+)
 
 
 @pytest.fixture
@@ -123,6 +133,62 @@ def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path):
 def test_json_that_cannot_be_read_is_named(write, data, message):
     with pytest.raises(DataError, match=message):
         read_json(write(data))
+
+
+def test_json_that_unpacks_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MAX_JSON", 2**22)
+    with gzip.open(tmp_path / "bomb.json.gz", "wb", compresslevel=1) as out:
+        for _ in range(64):
+            out.write(b" " * 2**20)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"bomb\.json\.gz: larger than 4 MiB"):
+        read_json(tmp_path / "bomb.json.gz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 * 2**20
+
+
+def test_zstd_is_unpacked_a_little_at_a_time(tmp_path):
+    block = (2**17 << 3 | 2).to_bytes(3, "little") + b"x"  # one byte, repeated as often as a block may hold
+    frame = b"\x28\xb5\x2f\xfd\x00\x58" + block * 20_000 + b"\x01\x00\x00"  # 80 kB for 2.6 GB
+    (tmp_path / "bomb.zst").write_bytes(frame)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"bomb\.zst:1: line longer than 8 MiB"):
+        list(read_lines(tmp_path / "bomb.zst"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &x [1]\nb: [*x, *x]", "aliases are not allowed"),
+        ("a: &a\n  b: *a", "aliases are not allowed"),
+        ("[" * 60 + "]" * 60, "nested deeper than 50 levels"),
+        ("[" * 900_000, "nested deeper than 50 levels"),
+        ("\n".join("  " * depth + "a:" for depth in range(60)), "nested deeper than 50 levels"),
+        ("? " * 60 + "a", "nested deeper than 50 levels"),
+        ("n: " + "9" * 5000, "a number of 5,000 characters"),
+        ("n: 1" + ":01" * 100_000, "a number of 300,001 characters"),
+        ("n: !!python/object/apply:os.system [true]", "could not determine a constructor"),
+        ("n: !!python/name:os.system", "could not determine a constructor"),
+        ("n: !!binary é", "failed to convert base64"),
+        ("a: \0", "special characters are not allowed"),
+        ("a: [", "while parsing"),
+        ("#" * 1_000_001, "larger than 1,000,000 bytes"),
+    ],
+)
+def test_yaml_that_a_person_did_not_write_is_one_line(write, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_yaml(write(text.encode()))
+    assert "\n" not in str(caught.value) and "f: " in str(caught.value)
+
+
+def test_yaml_of_usual_depth_is_read(write):
+    assert read_yaml(write(b"[" * 50 + b"]" * 50)) is not None
+    assert read_yaml(write(b"a: {b: [1, 0x1F, 1e3, 2026-01-01]}"))["a"]["b"][:2] == [1, 31]
+    assert read_yaml(write(b"")) is None
 
 
 def test_json_is_read_as_it_was_written(tmp_path):

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import json
 import string
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import pytest
-
-LATE = pytest.mark.skipif(int(version("sentence-transformers").split(".")[0]) < 6, reason="MultiVectorEncoder came with 6.0")
 
 VOCABULARY = [
     "[PAD]",

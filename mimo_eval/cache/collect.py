@@ -41,7 +41,11 @@ def parse_size(text: str) -> int:
 
 
 def collect(
-    older_than: float | None = None, max_size: int | None = None, dry_run: bool = False, root: Path | None = None
+    older_than: float | None = None,
+    max_size: int | None = None,
+    dry_run: bool = False,
+    root: Path | None = None,
+    outdated: bool = False,
 ) -> tuple[list[Entry], list[Entry]]:
     """Remove what was not used for long, then what was used longest ago until the rest fits.
 
@@ -51,6 +55,7 @@ def collect(
     :param max_size: bytes that may remain.
     :param dry_run: only say what would go.
     :param root: the cache folder.
+    :param outdated: remove vectors of a format that this version does not read.
     :return: what was removed (or would be), and what should have been, but a process uses it.
     """
     now, found = time.time(), sorted(entries(root), key=lambda entry: entry.used)
@@ -58,8 +63,8 @@ def collect(
     removed, busy = [], []
     for entry in found:
         age = now - entry.used
-        unfinished = entry.path.name.startswith(".") and age > YOUNG
-        if not (unfinished or (older_than is not None and age > older_than) or (max_size is not None and size > max_size)):
+        unwanted = (entry.path.name.startswith(".") and age > YOUNG) or (outdated and entry.outdated)
+        if not (unwanted or (older_than is not None and age > older_than) or (max_size is not None and size > max_size)):
             continue
         if _removed(entry.path, dry_run):
             removed.append(entry)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mimo_eval.collections.kept import META
+from mimo_eval.embeddings.store import ABOUT, FORMAT
 from mimo_eval.errors import DataError
 from mimo_eval.files import cache_dir, read_json
 from mimo_eval.locks import USED
+from mimo_eval.search.index_store import ABOUT as INDEXES
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Entry:
     """Bytes."""
     used: float
     """Time of the last use, seconds since 1970; of the last change where no use is noted."""
+    outdated: bool = False
+    """Whether it has a format that this version does not read."""
 
 
 def entries(root: Path | None = None) -> list[Entry]:
@@ -65,17 +69,30 @@ def _entry(kind: str, path: Path, said: tuple[str, str]) -> Entry:
             changed = max(changed, stat.st_mtime)
     with suppress(OSError):
         changed = (path / USED).stat().st_mtime
-    return Entry(kind, path, *said, size, changed)
+    return Entry(kind, path, *said, size, changed, outdated(path))
+
+
+def outdated(path: Path) -> bool:
+    """Say whether a folder holds vectors of a format that this version of the package does not read.
+
+    Formats are part of what names a folder, so nothing is ever read as what it is not.
+
+    :param path: of a thing in the cache.
+    """
+    with suppress(DataError, AttributeError):
+        return bool((path / ABOUT).exists() and read_json(path / ABOUT).get("format", 1) != FORMAT)
+    return False
 
 
 def _vectors(path: Path) -> tuple[str, str]:
-    meta = read_json(path / "encoder.json")
+    meta = read_json(path / ABOUT)
     counts: dict[str, int] = {}
     for file in path.rglob("*.safetensors"):
         lang = file.relative_to(path).parts[0]
         counts[lang] = counts.get(lang, 0) + rows(file)
     storage = f", {meta['storage']}" if "storage" in meta else ""
-    return str(meta["model"]), f"{meta['role']}, {sum(counts.values()):,} vectors in {_languages(len(counts))}{storage}"
+    old = ", another format" if outdated(path) else ""
+    return str(meta["model"]), f"{meta['role']}, {sum(counts.values()):,} vectors in {_languages(len(counts))}{storage}{old}"
 
 
 def _languages(count: int) -> str:
@@ -91,7 +108,7 @@ def rows(file: Path) -> int:
 
 
 def _indexes(path: Path) -> tuple[str, str]:
-    said: dict[str, Any] = read_json(path / "retriever.json")
+    said: dict[str, Any] = read_json(path / INDEXES)
     manifests = [read_json(file) for file in path.glob("*/*/manifest.json")]
     documents = sum(manifest["documents"] for manifest in manifests)
     kind = str(said["type"]).rpartition(".")[2]

@@ -16,8 +16,10 @@ import numpy as np
 from mimo_eval.collections.downloads import Record
 from mimo_eval.collections.kept import CHECKSUMS, META
 from mimo_eval.embeddings import read_chunk
+from mimo_eval.embeddings.store import ABOUT as VECTORS
 from mimo_eval.errors import DataError
-from mimo_eval.files import cache_dir, checksums, read_json
+from mimo_eval.files import cache_dir, checksums, read_json, read_sealed
+from mimo_eval.search.index_store import ABOUT as INDEXES
 from mimo_eval.search.index_store import intact
 
 
@@ -56,12 +58,23 @@ def verify(root: Path | None = None) -> Iterator[Checked]:
 
 
 def _vectors(folder: Path) -> Iterator[Checked]:
+    yield from _abouts(folder, VECTORS)
     for path in sorted(folder.glob("*/*/*/*.safetensors")):
         chunk = read_chunk(path)
         yield Checked(path, None if chunk is not None else Damage(path, "not the vectors that were written", path))
 
 
+def _abouts(folder: Path, name: str) -> Iterator[Checked]:
+    """Check the files that say whose vectors or indexes a folder holds; one that is missing is written on the next use."""
+    for path in sorted(folder.glob(f"*/{name}")):
+        try:
+            yield Checked(path, None, unchecked="checksum" not in read_sealed(path))
+        except DataError:
+            yield Checked(path, Damage(path, "not what was written", path))
+
+
 def _indexes(folder: Path) -> Iterator[Checked]:
+    yield from _abouts(folder, INDEXES)
     for path in sorted(path for path in folder.glob("*/*/*") if path.is_dir() and not path.name.startswith(".")):
         damage = None if intact(path) else Damage(path, "not the index that was written", path)
         yield Checked(path, damage)

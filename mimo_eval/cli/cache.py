@@ -45,6 +45,20 @@ def list_(paths: bool) -> None:
     console = stdout()
     console.print(table)
     console.print(f"{escape(str(cache_dir()))}: {readable(sum(entry.size for entry in found))}")
+    for line in outdated_lines():
+        click.echo(line)
+
+
+def outdated_lines() -> list[str]:
+    """Return what is to be said of vectors that this version does not read: nothing where there are none."""
+    from mimo_eval.cache.entries import outdated
+    from mimo_eval.files import cache_dir
+
+    old = [path for path in (cache_dir() / "vectors").glob("*") if outdated(path)]
+    if not old:
+        return []
+    what = f"{len(old)} folder{'s' if len(old) > 1 else ''} of vectors in the cache"
+    return [f"{what}: of another format, not read, texts are encoded anew; to remove: mimo-eval cache gc --outdated"]
 
 
 def ago(seconds: float) -> str:
@@ -85,15 +99,16 @@ def verify(repair: bool) -> None:
 @command.command()
 @click.option("--older-than", metavar="AGE", help="Remove what was not used for so long, such as 30d.")
 @click.option("--max-size", metavar="SIZE", help="Remove what was used longest ago until the rest fits, such as 50GB.")
+@click.option("--outdated", is_flag=True, help="Remove vectors of a format that this version does not read.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
-def gc(older_than: str | None, max_size: str | None, dry_run: bool) -> None:
+def gc(older_than: str | None, max_size: str | None, outdated: bool, dry_run: bool) -> None:
     """Remove what is no longer used; what a process uses stays."""
     from mimo_eval import cache
     from mimo_eval.collections.downloads import readable
 
     age = cache.parse_age(older_than) if older_than else None
     size = cache.parse_size(max_size) if max_size else None
-    removed, busy = cache.collect(age, size, dry_run)
+    removed, busy = cache.collect(age, size, dry_run, outdated=outdated)
     for entry in removed:
         click.echo(
             f"{'would remove' if dry_run else 'removed'} {entry.kind}: {entry.name}, {entry.detail} ({readable(entry.size)})"

@@ -23,7 +23,8 @@ def command(
 ) -> None:
     """Encode a collection by MODEL; `mimo-eval run` then finds the vectors.
 
-    N processes with the shares 0/N to N-1/N encode everything, each text once, on one machine or on several with one cache.
+    N processes with the shares 0/N to N-1/N encode everything, each text once, on one machine or on several, with one cache or
+    with a store that $MIMO_EVAL_STORE names, such as s3://bucket/prefix.
     """
     from mimo_eval import encoding
     from mimo_eval import languages as codes

@@ -52,6 +52,7 @@ def command(
 
 
 def _table(needs: list[Need]) -> None:
+    """Print a table per model and collection: its queries, its documents."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
@@ -59,25 +60,26 @@ def _table(needs: list[Need]) -> None:
     from mimo_eval.cli.console import stdout
     from mimo_eval.collections.downloads import readable
 
-    table = Table("model", "collection", "role", box=box.SIMPLE_HEAD)
-    for title in ("texts", "stored", "to encode", "a text", "tokens", "vectors", "texts/s", "hours"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for need in needs:
-        counted = need.texts is not None
-        table.add_row(
-            escape(need.model),
-            escape(need.collection),
-            need.role,
-            f"{need.texts:,}" if counted else "unknown",
-            "–" if need.stored is None else f"{need.stored:,}",
-            f"{need.lacking:,}" if counted else "unknown",
-            "–" if need.tokens_per_text is None else f"{need.tokens_per_text:.0f} tok.",
-            "–" if need.tokens is None or not counted else _short(need.tokens),
-            readable(round(need.size)) if counted else "unknown",
-            f"{need.rate:,.0f}" if need.rate >= 10 else f"{need.rate:.1f}",
-            f"{need.seconds / 3600:,.2f}" if counted else "unknown",
-        )
-    stdout().print(table)
+    for model, collection in dict.fromkeys((need.model, need.collection) for need in needs):
+        table = Table("", box=box.SIMPLE_HEAD, title=escape(f"{model} on {collection}"), title_justify="left")
+        for title in ("texts", "there", "to encode", "a text", "tokens", "vectors", "texts/s", "hours"):
+            table.add_column(title, justify="right", no_wrap=True)
+        for need in needs:
+            if (need.model, need.collection) != (model, collection):
+                continue
+            counted = need.texts is not None
+            table.add_row(
+                "queries" if need.role == "query" else "documents",
+                f"{need.texts:,}" if counted else "unknown",
+                "–" if need.stored is None else f"{need.stored:,}",
+                f"{need.lacking:,}" if counted else "unknown",
+                "–" if need.tokens_per_text is None else f"{need.tokens_per_text:.0f} tok.",
+                "–" if need.tokens is None or not counted else _short(need.tokens),
+                readable(round(need.size)) if counted else "unknown",
+                f"{need.rate:,.0f}" if need.rate >= 10 else f"{need.rate:.1f}",
+                f"{need.seconds / 3600:,.2f}" if counted else "unknown",
+            )
+        stdout().print(table)
 
 
 def _short(number: float) -> str:
@@ -97,12 +99,17 @@ def _sum(needs: list[Need], gpus: int, price: float | None, given: bool) -> None
     click.echo(f"{least}{hours:,.2f} hours on {devices}; vectors {size}")
     if price is not None:
         click.echo(f"{least}${hours * gpus * price:,.2f} at ${price:g} an hour and device")
+    else:
+        click.echo(f"{least}{hours * gpus:,.2f} device hours to pay for; --price-per-hour says dollars")
+    unknown = sorted({need.collection for need in needs if need.stored is None})
+    if unknown:
+        click.echo(f"what of {', '.join(unknown)} is encoded already is seen when its texts are here; counted as nothing")
     how = "as given" if given else "measured on this machine, a moment ago"
     click.echo(f"speed: {how}; loading, searching and scoring are not counted")
     others = {(need.sampled, need.collection) for need in needs if need.sampled != need.collection.partition("(")[0]}
     for sampled, name in sorted(others):
         click.echo(
-            f"the texts of {name} are not here: tokens and speed are those of {sampled}'s shorter or longer texts; "
+            f"tokens and speed are those of the texts of {sampled}, which may be shorter or longer than those of {name}; "
             "--tokens-per-text says better",
         )
     for source in sorted({need.counted for need in needs if need.counted not in ("", "counted")}):

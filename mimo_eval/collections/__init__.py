@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mimo_eval.collections import archives, downloads
+from mimo_eval.collections import archives, downloads, elsewhere
 from mimo_eval.collections.build import build
 from mimo_eval.collections.collection import Collection, Texts
 from mimo_eval.collections.records import Info, Judgement, Problems, Source, Text, lacking
@@ -17,6 +17,7 @@ from mimo_eval.collections.remote import Published, Remote, Repo
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import normalise
 from mimo_eval.registry import Registry
+from mimo_eval.shared import shared_store
 from mimo_eval.specs import Spec, parse_spec
 
 __all__ = [
@@ -73,8 +74,14 @@ def load(
     :raises ConfigError: for an unknown name or option.
     :raises DataError: if the files are missing or wrong.
     """
+    shared = shared_store()
+    label, wanted = _label(name), tuple(sorted({normalise(lang) for lang in languages or ()}))
+    if shared is not None and not _here(name, data) and (found := elsewhere.find(shared, label, wanted)) is not None:
+        return found
     source, key = source_for(name, data, languages)
     collection = build(source, key, problems)
+    if shared is not None:
+        elsewhere.note(shared, label, wanted, collection)
     absent = {normalise(lang) for lang in languages or ()} - set(collection.languages)
     if absent:
         raise lacking(collection.name, absent, collection.languages)
@@ -122,6 +129,8 @@ def source_for(name: str, data: Path | None, languages: tuple[str, ...] | None) 
     wanted = tuple(sorted({normalise(lang) for lang in languages})) if languages else None
     if Path(name).is_dir() and name not in SOURCES:
         data, spec = Path(name), Spec("xquad-r" if _looks_like_xquad(Path(name)) else "folder")
+    elif Path(name).is_file() and name not in SOURCES:
+        raise DataError(f"{name} is a file, not a folder; an archive goes with the collection in it: NAME --data {name}")
     elif "/" in name.partition("(")[0]:
         raise DataError(f"{name}: no such folder")
     else:
@@ -162,6 +171,8 @@ def remote_of(name: str, languages: tuple[str, ...] | None = None) -> Remote | N
 def _spec(name: str) -> Spec:
     """Read a name with options; some sources have options that need no name, as in `hf(org/name)`."""
     spec = parse_spec(name)
+    if spec.name not in SOURCES:
+        raise ConfigError(f"{SOURCES.unknown(spec.name)}; or give the folder of a collection of yours")
     positional = getattr(SOURCES.get(spec.name), "positional", ())
     if len(spec.args) > len(positional) or any(arg.args or arg.kwargs for arg in spec.args):
         raise ConfigError(f"'{name}': options of a collection are written as key=value")
@@ -169,6 +180,21 @@ def _spec(name: str) -> Spec:
     if twice := set(given) & set(spec.kwargs):
         raise ConfigError(f"'{name}': {', '.join(twice)} is given twice")
     return Spec(spec.name, (), {**given, **spec.kwargs})
+
+
+def _label(name: str) -> str:
+    """Return what a collection is called on every machine: its name with options, or that of its folder."""
+    known = name.partition("(")[0] in SOURCES
+    return str(parse_spec(name)) if known else f"folder {Path(name).name}"
+
+
+def _here(name: str, data: Path | None) -> bool:
+    """Say whether this machine has a collection's files, so that they are read and nothing else is."""
+    known = name.partition("(")[0]
+    if data is not None or known not in SOURCES:
+        return (data or Path(name)).exists()
+    own = inspect.signature(SOURCES.get(known)).parameters["data"].default is not inspect.Parameter.empty
+    return own or local_folder(known) is not None
 
 
 def _parameters(spec: Spec) -> Mapping[str, inspect.Parameter]:

@@ -11,11 +11,11 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import cache_dir, digest
+from mimo_eval.files import cache_dir, digest, inside
 
 LIMIT = 50 * 2**30
 """Bytes that an archive may hold unpacked."""
@@ -105,10 +105,10 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 def _inside(path: Path, folder: Path, name: str) -> Path:
     """Return where a member is written, which is always below the folder."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or name.startswith(("/", "\\")) or ".." in parts or ":" in parts[0] or "\0" in name:
-        raise DataError(f"{path}: member {name!r} would lie outside the folder; refused, nothing was unpacked")
-    return folder.joinpath(*parts)
+    try:
+        return inside(folder, name)
+    except DataError as error:
+        raise DataError(f"{path}: member {name!r} would lie outside the folder; refused, nothing was unpacked") from error
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from mimo_eval.collections import hub
 from mimo_eval.collections.hub import COMMIT, Entry
 from mimo_eval.collections.remote import REVISIONS, Remote, Repo, commit_of
 from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import cache_dir, read_json, write_json
+from mimo_eval.files import cache_dir, inside, read_json, write_json
 
 AUTOMATIC = 4 * 10**9
 """Bytes that are downloaded without being asked for: above, `mimo-eval data fetch` must be called."""
@@ -70,6 +70,8 @@ class Record:
                 content = read_json(record.path)
                 record.listed = {path: Entry(**entry) for path, entry in content["listed"].items()}
                 record.here = {path: (int(size), int(time)) for path, (size, time) in content["here"].items()}
+                for path in {*record.listed, *record.here}:
+                    inside(folder, path)
                 record.gated = bool(content["gated"])
             except (DataError, KeyError, TypeError, ValueError, AttributeError):
                 logger.warning("%s: not readable; it is made again from the hub's list", record.path)

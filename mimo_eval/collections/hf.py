@@ -17,6 +17,7 @@ from mimo_eval.collections.records import Info, Judgement, Problems, Text
 from mimo_eval.collections.remote import Layout, Remote, Repo
 from mimo_eval.collections.tables import need_fields, read_records
 from mimo_eval.errors import ConfigError, DataError
+from mimo_eval.files import parse_yaml
 from mimo_eval.languages import normalise
 
 README = "README.md"
@@ -198,8 +199,6 @@ def _part(config: str) -> str:
 
 def _front_matter(readme: list[Path]) -> dict[str, Any]:
     """Return what stands between the first lines `---` of a README; nothing if there is none."""
-    import yaml
-
     if not readme or not readme[0].is_file():
         return {}
     path = readme[0]
@@ -207,9 +206,9 @@ def _front_matter(readme: list[Path]) -> dict[str, Any]:
         raise DataError(f"{path}: larger than {README_BYTES:,} bytes")
     match = re.match(r"---\s*\n(.*?)\n---\s*(\n|$)", path.read_text("utf-8", errors="replace"), re.S)
     try:
-        content = yaml.safe_load(match[1]) if match else {}
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise DataError(f"{path}: its first lines are not YAML ({str(error).splitlines()[0]})") from error
+        content = parse_yaml(match[1]) if match else {}
+    except ValueError as error:
+        raise DataError(f"{path}: its first lines are not YAML ({error})") from error
     return content if isinstance(content, dict) else {}
 
 

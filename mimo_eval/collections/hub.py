@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from mimo_eval.collections.remote import Repo
 from mimo_eval.errors import DataError, MimoEvalError
+from mimo_eval.files import inside
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 CHUNK = 2**20
@@ -68,14 +69,17 @@ def listing(repo: Repo, commit: str) -> dict[str, Entry]:
     :param repo: the repository.
     :param commit: the commit.
     :return: path to what the hub says of it.
-    :raises DataError: if the hub cannot be asked.
+    :raises DataError: if the hub cannot be asked, or lists a file that would lie outside the repository's folder.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
 
     with _explained(repo, f"{endpoint()}/api/datasets/{repo.name}/tree/{commit}"):
         tree = HfApi(endpoint=endpoint()).list_repo_tree(repo.name, recursive=True, revision=commit, repo_type="dataset")
-        return {item.path: _entry(item) for item in tree if isinstance(item, RepoFile)}
+        files = [item for item in tree if isinstance(item, RepoFile)]
+        for item in files:
+            inside(Path(repo.name), item.path)
+        return {item.path: _entry(item) for item in files}
 
 
 def _entry(item: Any) -> Entry:

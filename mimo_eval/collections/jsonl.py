@@ -63,6 +63,25 @@ def usable_lines(path: Path, problems: Problems) -> Iterator[tuple[Line, str]]:
             yield line, f"{path}:{line.number}"
 
 
+def read_objects(path: Path, problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:
+    """Read JSON objects, one a line, noting lines that hold none.
+
+    :param path: a plain, `.gz` or `.zst` file.
+    :param problems: where problems are noted.
+    :yield: each object and its place.
+    """
+    for line, where in usable_lines(path, problems):
+        try:
+            record = json.loads(line.text)
+        except (ValueError, RecursionError) as error:  # ValueError also for numbers of thousands of digits
+            problems.add("unreadable line", where, str(error))
+            continue
+        if isinstance(record, dict):
+            yield record, where
+        else:
+            problems.add("unreadable line", where, "not a JSON object")
+
+
 def read_texts(path: Path, problems: Problems, lang: str = "", prefix: bool = False) -> Iterator[Text]:
     """Read documents or queries, one JSON object a line.
 
@@ -72,15 +91,7 @@ def read_texts(path: Path, problems: Problems, lang: str = "", prefix: bool = Fa
     :param prefix: whether to put the language before ids, because other files repeat them.
     :yield: the texts.
     """
-    for line, where in usable_lines(path, problems):
-        try:
-            record = json.loads(line.text)
-        except (ValueError, RecursionError) as error:  # ValueError also for numbers of thousands of digits
-            problems.add("unreadable line", where, str(error))
-            continue
-        if not isinstance(record, dict):
-            problems.add("unreadable line", where, "not a JSON object")
-            continue
+    for record, where in read_objects(path, problems):
         identifier, text = _first(record, ID_FIELDS), _first(record, TEXT_FIELDS)
         if identifier is None or text is None:
             problems.add("missing field", where, f"found {', '.join(map(str, list(record)[:8]))}")

@@ -11,11 +11,12 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import checksums, read_json, write_json
+from mimo_eval.files import checksums, file_checksum, inside, read_json, write_json
 from mimo_eval.locks import touch
+from mimo_eval.shared import SharedStore, shared_store
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -35,7 +36,10 @@ def kept(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None],
     :return: what `read` returns.
     :raises CacheError: if the cache folder cannot be written.
     """
+    shared = shared_store(folder)
     if not again and (known := _known(folder, read)) is not None:
+        if shared is not None and (folder / CHECKSUMS).exists() and CHECKSUMS not in shared.names(folder):
+            _put(shared, folder)
         return known
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -43,15 +47,56 @@ def kept(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None],
     except OSError as error:
         raise CacheError(f"{folder.parent}: cannot be written ({error.strerror}); set MIMO_EVAL_CACHE") from error
     try:
-        write(temporary)
-        write_json(temporary / CHECKSUMS, checksums(temporary, CHECKSUMS))
-        _move(temporary, folder, read)
+        there = shared is not None and not again and fetched(shared, folder)
+        if not there:
+            write(temporary)
+            write_json(temporary / CHECKSUMS, checksums(temporary, CHECKSUMS))
+            _move(temporary, folder, read)
     except OSError as error:
         reason = error.strerror or error
         raise CacheError(f"{folder}: cannot be written ({reason}); free space or set MIMO_EVAL_CACHE") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+    if shared is not None and not there:
+        _put(shared, folder)
     return read(folder)
+
+
+def _put(shared: SharedStore, folder: Path) -> None:
+    """Put a folder into the store that machines share, its checksums last: without them nothing is fetched."""
+    for name in (*checksums(folder, CHECKSUMS), CHECKSUMS):
+        shared.put(folder / name)
+
+
+def fetched(shared: SharedStore, folder: Path) -> bool:
+    """Fetch a folder from the store that machines share, its description last.
+
+    :param shared: the store.
+    :param folder: of the cache.
+    :return: whether all of it is there, whole.
+    """
+    if CHECKSUMS not in shared.names(folder):
+        return False
+    shared.fetch([folder / CHECKSUMS], lambda path: bool(_said(path)))
+    said = _said(folder / CHECKSUMS)
+    for name in sorted(said, key=lambda name: name == META):
+        if not _is(path := inside(folder, name), said[name]):
+            shared.fetch([path], lambda path, entry=said[name]: _is(path, entry))  # type: ignore[misc]
+    return META in said and all(_is(folder / name, said[name]) for name in said)
+
+
+def _is(path: Path, said: Any) -> bool:
+    """Say whether a file has the size and the checksum that it is said to have."""
+    return path.is_file() and said == [path.stat().st_size, file_checksum(path)]
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """Return what the file with the checksums says; nothing if it is not readable."""
+    try:
+        said = read_json(path)
+        return said if isinstance(said, dict) else {}
+    except DataError:
+        return {}
 
 
 def _known(folder: Path, read: Callable[[Path], T]) -> T | None:

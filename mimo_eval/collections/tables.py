@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mimo_eval.collections.jsonl import read_relevance, usable_lines
+from mimo_eval.collections.jsonl import read_objects, read_relevance, usable_lines
 from mimo_eval.collections.records import Judgement, Problems
 from mimo_eval.errors import DataError
 from mimo_eval.files import MAX_LINE, open_binary
@@ -65,7 +64,7 @@ def read_records(path: Path, names: Sequence[str], problems: Problems) -> Iterat
     elif kind in ("csv", "tsv"):
         yield from _read_csv(path, "," if kind == "csv" else "\t", problems)
     else:
-        yield from _read_jsonl(path, problems)
+        yield from read_objects(path, problems)
 
 
 def _read_parquet(path: Path, names: Sequence[str], problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:
@@ -85,19 +84,6 @@ def _read_parquet(path: Path, names: Sequence[str], problems: Problems) -> Itera
         problems.add(
             "unreadable file", f"{path}: truncated or damaged Parquet file after row {number:,} ({said}); fetch it again"
         )
-
-
-def _read_jsonl(path: Path, problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:
-    for line, where in usable_lines(path, problems):
-        try:
-            record = json.loads(line.text)
-        except (ValueError, RecursionError) as error:
-            problems.add("unreadable line", where, str(error))
-            continue
-        if isinstance(record, dict):
-            yield record, where
-        else:
-            problems.add("unreadable line", where, "not a JSON object")
 
 
 def _read_csv(path: Path, delimiter: str, problems: Problems) -> Iterator[tuple[dict[str, Any], str]]:

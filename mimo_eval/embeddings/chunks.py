@@ -59,11 +59,12 @@ def _checksum(tensors: dict[str, np.ndarray]) -> str:
 TYPES = {"F32": np.float32, "F16": np.float16, "U32": np.uint32, "U8": np.uint8}
 
 
-def read_chunk(path: Path, verify: bool = True) -> Chunk | None:
+def read_chunk(path: Path, verify: bool = True, again: bool = True) -> Chunk | None:
     """Map a chunk into memory and verify its checksum.
 
     :param path: its file.
     :param verify: False for one whose checksum was right before.
+    :param again: whether to open it a second time if NFS says that it was replaced meanwhile.
     :return: the chunk, or None if the file is missing, torn or damaged.
     :raises CacheError: if the file may be whole, but cannot be opened.
     """
@@ -80,6 +81,8 @@ def read_chunk(path: Path, verify: bool = True) -> Chunk | None:
         if verify and metadata["checksum"] != _checksum(tensors):
             return None
     except OSError as error:
+        if error.errno == errno.ESTALE and again:
+            return read_chunk(path, verify, again=False)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise CacheError(f"{path}: cannot be read ({error.strerror})") from error
         return None

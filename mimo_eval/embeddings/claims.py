@@ -1,22 +1,26 @@
 """Chunks that are being encoded: each is locked by itself, so that several processes share the work on one language.
 
 Locks are those of the operating system: a killed process holds none. Their files are empty and stay; there are at most
-FILES of them per folder, so two chunks may share one, and then wait for each other.
+FILES of them per folder, so two chunks may share one, and then wait for each other. Where there are no locks, processes may
+encode a chunk that another has in hand; what they write is whole all the same.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from mimo_eval import locks
 from mimo_eval.embeddings import shards
 from mimo_eval.errors import CacheError
 
 FILES = 4096
 LOCKS = ".locks"
+logger = logging.getLogger(__name__)
 REMEDY = "free space, or set MIMO_EVAL_CACHE to a folder that can be written"
 
 
@@ -36,12 +40,14 @@ def claimed(folder: Path, chunks: Iterable[int]) -> Iterator[int]:
     """
     from filelock import FileLock, Timeout
 
+    if not _lockable(folder):
+        yield from chunks
+        return
     leftovers = _leftovers(folder)
     waiting, passed = deque(chunks), 0
     while waiting:
         number = waiting.popleft()
         with explained(folder):
-            (folder / LOCKS).mkdir(parents=True, exist_ok=True)
             lock = FileLock(folder / LOCKS / f"{number % FILES:04d}")
             try:
                 lock.acquire(blocking=passed > len(waiting))
@@ -56,6 +62,20 @@ def claimed(folder: Path, chunks: Iterable[int]) -> Iterator[int]:
             yield number
         finally:
             lock.release()
+
+
+def _lockable(folder: Path) -> bool:
+    """Say whether chunks can be locked, after making the folder of the locks."""
+    with explained(folder):
+        (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+        if locks.work(folder / LOCKS):
+            return True
+    logger.warning(
+        "%s: this file system has no locks, so processes at once may encode the same texts; "
+        "give each its part: mimo-eval encode … --shard 0/2 and --shard 1/2",
+        folder,
+    )
+    return False
 
 
 def _leftovers(folder: Path) -> dict[str, list[Path]]:

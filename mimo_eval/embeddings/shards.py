@@ -7,8 +7,9 @@ row: the vectors do not depend on where a run was interrupted.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,12 @@ import numpy as np
 from mimo_eval.embeddings.chunks import Chunk, read_chunk, write_chunk
 from mimo_eval.embeddings.storage import STORAGES, Storage
 from mimo_eval.errors import CacheError
+from mimo_eval.shared import shared_store
 
 CHUNK_ROWS = 2048
-TILE_ROWS = 65_536
+TILE_ROWS = 16_384
+"""Vectors that are in memory at a time; larger tiles are not searched faster on a CPU."""
+CHUNK_NAME, VERSION_NAME = re.compile(r"(\d{6,12})\.safetensors"), re.compile(r"[0-9a-f]{20}")
 OPEN_CHUNKS = 16
 """Chunks of a language that are mapped at a time: each holds an open file."""
 
@@ -35,6 +39,9 @@ class Shard:
         self.folder, self.size, self.storage = folder, size, storage
         self._chunks: OrderedDict[int, Chunk] = OrderedDict()
         self._verified: set[int] = set()
+        self._shared = shared_store(folder)
+        self._listed: tuple[set[str], set[int]] = set(), set()
+        self._fetched: set[int] = set()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.safetensors"
@@ -45,6 +52,8 @@ class Shard:
             self._chunks.move_to_end(number)
             return self._chunks[number]
         chunk = read_chunk(self._path(number), verify=number not in self._verified)
+        if chunk is None and self._fetch([number]):
+            chunk = read_chunk(self._path(number))
         if chunk is not None:
             self._verified.add(number)
             self._chunks[number] = chunk
@@ -57,16 +66,63 @@ class Shard:
         self._chunks.pop(number, None)
         self._verified.discard(number)
 
+    def _fetch(self, numbers: Iterable[int]) -> bool:
+        """Fetch chunks from the store that machines share, each once, as far as it has them; say whether it has any."""
+        there = sorted((set(numbers) - self._fetched) & self._elsewhere())
+        if self._shared is not None and there:
+            self._shared.fetch([self._path(number) for number in there], lambda path: read_chunk(path) is not None)
+            self._fetched.update(there)
+        return bool(there)
+
+    def _merge(self, number: int) -> Chunk | None:
+        """Join the rows of a chunk that lies here with those that it has in the store that machines share."""
+        mine = self.chunk(number)
+        if mine is None or not self._fetch([number]):
+            return mine
+        self.forget(number)
+        theirs = self.chunk(number)
+        if theirs is not None and len(only := np.flatnonzero(~np.isin(mine.rows, theirs.rows))):
+            self.write(number, mine.rows[only], mine.vectors[only], mine.texts[only])
+        return self.chunk(number)
+
+    def _elsewhere(self) -> set[int]:
+        """Return the numbers of the chunks that are in the store that machines share, whole or not."""
+        names = self._shared.names(self.folder) if self._shared is not None else set[str]()
+        if names is not self._listed[0]:
+            self._listed = names, _numbers(names)
+        return self._listed[1]
+
+    def numbers(self, elsewhere: bool = True) -> set[int]:
+        """Return the numbers of the chunks that have a file, whole or not.
+
+        :param elsewhere: also those that are not here, but in the store that machines share.
+        """
+        here = _numbers(path.name for path in self.folder.glob("*.safetensors"))
+        return here | self._elsewhere() if elsewhere else here
+
+    def share(self, rows: np.ndarray) -> None:
+        """Put chunks that lie here into the store that machines share, where it lacks them.
+
+        :param rows: row numbers, ascending, whose chunks are meant.
+        """
+        if self._shared is not None:
+            for number in sorted((self.numbers(elsewhere=False) & set((rows // CHUNK_ROWS).tolist())) - self._elsewhere()):
+                if self.chunk(number) is not None:
+                    self._shared.put(self._path(number))
+
     def missing(self, rows: np.ndarray) -> dict[int, np.ndarray]:
-        """Return what is not yet encoded of some rows.
+        """Return what is not yet encoded of some rows; what is, is fetched from the store that machines share.
 
         :param rows: row numbers, ascending.
         :return: chunk number to offsets in the chunk, only where some are missing.
         """
         found = {}
+        if self._shared is not None and len(numbers := set(np.unique(rows // CHUNK_ROWS).tolist())) > 1:
+            self._fetch(numbers - self.numbers(elsewhere=False))
         for number, offsets in _by_chunk(rows):
-            chunk = self.chunk(number)
-            lacking = offsets if chunk is None else np.setdiff1d(offsets, chunk.rows, assume_unique=True)
+            lacking = _lacking(self.chunk(number), offsets)
+            if len(lacking) and self._shared is not None:
+                lacking = _lacking(self._merge(number), offsets)
             if len(lacking):
                 found[number] = lacking
         return found
@@ -87,6 +143,8 @@ class Shard:
         order = np.argsort(offsets, kind="stable")
         write_chunk(self._path(number), Chunk(offsets[order].astype(np.uint32), vectors[order], texts[order]))
         self.forget(number)
+        if self._shared is not None:
+            self._shared.put(self._path(number))
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Return vectors of any rows.
@@ -95,14 +153,20 @@ class Shard:
         :return: (n, d) float32.
         :raises CacheError: if a row is not encoded.
         """
-        order = np.argsort(rows, kind="stable")
-        parts = [self._take(number, offsets) for number, offsets in _by_chunk(rows[order])]
-        if not parts:
+        if not len(rows):
             return np.empty((0, self.width() or 0), np.float32)
-        vectors = np.concatenate(parts)
-        result = np.empty_like(vectors)
-        result[order] = vectors
-        return result
+        ascending = bool((rows[1:] > rows[:-1]).all())
+        order = np.argsort(rows, kind="stable")
+        result: np.ndarray | None = None
+        done = 0
+        for number, offsets in _by_chunk(rows[order]):
+            part = self._take(number, offsets)
+            if result is None:
+                result = np.empty((len(rows), part.shape[1]), np.float32)
+            where = slice(done, done + len(part))
+            result[where if ascending else order[where]] = part  # copied once: a tile is large
+            done += len(part)
+        return np.asarray(result)
 
     def _take(self, number: int, offsets: np.ndarray) -> np.ndarray:
         chunk = self.chunk(number)
@@ -128,11 +192,21 @@ class Shard:
 
     def width(self) -> int | None:
         """Return the width of the vectors, or None if there are none."""
-        for path in sorted(self.folder.glob("*.safetensors")):
-            chunk = self.chunk(int(path.stem))
+        for number in (*sorted(self.numbers(elsewhere=False)), *sorted(self._elsewhere())):
+            chunk = self.chunk(number)
             if chunk is not None:
                 return self.storage.width(int(chunk.vectors.shape[1]))
         return None
+
+
+def _lacking(chunk: Chunk | None, offsets: np.ndarray) -> np.ndarray:
+    """Return those of some offsets that a chunk has no vector for."""
+    return offsets if chunk is None else np.setdiff1d(offsets, chunk.rows, assume_unique=True)
+
+
+def _numbers(names: Iterable[str]) -> set[int]:
+    """Return the numbers of chunks among the names of files."""
+    return {int(match[1]) for match in map(CHUNK_NAME.fullmatch, names) if match}
 
 
 def _by_chunk(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -161,11 +235,15 @@ class TextIndex:
         :param mine: the version that is being filled, if it is one of them.
         :return: the index.
         """
-        index = cls()
-        for path in sorted(path for path in folder.glob("*") if path.is_dir()):
-            version = mine if mine is not None and path == mine.folder else Shard(path, 0)
-            for file in sorted(path.glob("*.safetensors")):
-                index.add(version, int(file.stem))
+        index, shared = cls(), shared_store(folder)
+        versions = {path.name for path in folder.glob("*") if path.is_dir()}
+        if shared is not None:
+            versions |= {name for name in shared.names(folder) if VERSION_NAME.fullmatch(name)}
+        for name in sorted(versions):
+            own = mine is not None and folder / name == mine.folder
+            version = mine if mine is not None and own else Shard(folder / name, 0)
+            for number in sorted(version.numbers(elsewhere=not own)):  # of mine, what others have done is not fetched for this
+                index.add(version, number)
         return index
 
     def add(self, shard: Shard, number: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +22,15 @@ from mimo_eval.embeddings.chunks import text_hash
 from mimo_eval.embeddings.claims import Share, chunk_count, claimed, explained
 from mimo_eval.embeddings.shards import TILE_ROWS, Shard, TextIndex
 from mimo_eval.embeddings.storage import STORAGES, Storage
-from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.files import cache_dir, digest, write_json
+from mimo_eval.errors import CacheError, ConfigError, DataError, ModelError
+from mimo_eval.files import cache_dir, digest, read_sealed, write_sealed
 from mimo_eval.locks import Use
 from mimo_eval.protocols import Role
+from mimo_eval.shared import shared_store
 
 FORMAT = 1
+ABOUT = "encoder.json"
+"""The file that says whose vectors lie in a folder."""
 LONGEST = 1e18
 """Largest norm of a vector whose dot products are sure to be finite."""
 Encode = Callable[[Sequence[str], str], np.ndarray]
@@ -95,6 +99,10 @@ class VectorStore:
     @cached_property
     def shards(self) -> dict[str, Shard]:
         """Language to its vectors."""
+        self._fetch_about()
+        if self.folder.is_dir():
+            with suppress(CacheError):  # read-only
+                self._describe()
         self._note_use()
         return {
             lang: Shard(self.folder / lang / revision[:20], len(self.texts.rows(lang)), self.storage)
@@ -111,10 +119,36 @@ class VectorStore:
         return position
 
     @cached_property
-    def _first_chunk(self) -> dict[str, int]:
-        """Language to the number of its first chunk, counted through all languages."""
+    def _first_chunk(self) -> np.ndarray:
+        """(languages,) int64: number of each language's first chunk, counted through all languages."""
         counts = [chunk_count(shard.size) for shard in self.shards.values()]
-        return dict(zip(self.shards, np.cumsum([0, *counts]).tolist(), strict=False))
+        first = dict(zip(self.shards, np.cumsum([0, *counts]).tolist(), strict=False))
+        return np.array([first[lang] for lang in self.texts.languages], np.int64)
+
+    def owners(self, rows: np.ndarray, of: int) -> np.ndarray:
+        """Return which of `of` shares some rows belong to; see `Share`.
+
+        :param rows: (n,) rows of the collection.
+        :param of: number of shares.
+        :return: (n,) numbers of shares.
+        """
+        chunks = self._position[rows] // shards.CHUNK_ROWS + self._first_chunk[self.texts.language[rows]]
+        return np.asarray(chunks % of)
+
+    def lacking(self, rows: np.ndarray, look_inside: bool = True) -> int:
+        """Return the number of texts that are not encoded.
+
+        :param rows: rows of the collection, ascending.
+        :param look_inside: read the chunks, and fetch those of the store that machines share; else one with a file is whole.
+        """
+        total = 0
+        for lang, shard in self.shards.items():
+            positions = self._position[rows[self.texts.language[rows] == self.texts.languages.index(lang)]]
+            if look_inside:
+                total += sum(map(len, shard.missing(positions).values()))
+            else:
+                total += int((~np.isin(positions // shards.CHUNK_ROWS, list(shard.numbers()))).sum())
+        return total
 
     def fill(
         self,
@@ -136,11 +170,11 @@ class VectorStore:
         :raises ModelError: if the encoder returns something unusable; nothing of it is kept.
         """
         if share is not None:
-            mine = (self._position[rows] // shards.CHUNK_ROWS + self._first_chunk[lang]) % share.of == share.number
-            rows = rows[mine]
+            rows = rows[self.owners(rows, share.of) == share.number]
         shard, positions = self.shards[lang], self._position[rows]
         lacking = shard.missing(positions)
         total = sum(map(len, lacking.values()))
+        self._share(shard, positions)
         progress(len(rows) - total)
         if not total:
             return Filled(0, len(rows))
@@ -216,9 +250,27 @@ class VectorStore:
         """Make the folder of a language, and say beside it whose vectors they are."""
         with explained(shard.folder):
             shard.folder.mkdir(parents=True, exist_ok=True)
-            if not (self.folder / "encoder.json").exists():
-                write_json(self.folder / "encoder.json", {"role": self.role, **self._stored})
+            self._describe()
+        self._share(shard, np.empty(0, np.int64))
         self._note_use()
+
+    def _describe(self) -> None:
+        """Say whose vectors they are, unless that is said already, and whole."""
+        if not _is_whole(self.folder / ABOUT):
+            write_sealed(self.folder / ABOUT, {"role": self.role, **self._stored, "format": FORMAT})
+
+    def _share(self, shard: Shard, positions: np.ndarray) -> None:
+        """Put what lies here into the store that machines share, if there is one and it lacks it."""
+        if (shared := shared_store(self.folder)) is not None:
+            shard.share(positions)
+            if (self.folder / ABOUT).exists() and ABOUT not in shared.names(self.folder):
+                shared.put(self.folder / ABOUT)
+
+    def _fetch_about(self) -> None:
+        """Say whose vectors they are beside those that are going to be fetched."""
+        shared = shared_store(self.folder)
+        if shared is not None and not (self.folder / ABOUT).exists() and ABOUT in shared.names(self.folder):
+            shared.fetch([self.folder / ABOUT], _is_whole)
 
     def _note_use(self) -> None:
         if self._use is None and self.folder.is_dir():
@@ -275,6 +327,13 @@ class VectorStore:
                 f"'{self.texts.ids(rows[zero[:1]])[0]}' and {len(zero) - 1} more are 0; they have no cosine"
             )
         return np.asarray(vectors / norms[:, None], np.float32)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return bool(read_sealed(path))
+    except DataError:
+        return False
 
 
 def _off_torch(vectors: Any) -> Any:

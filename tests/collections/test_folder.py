@@ -155,6 +155,10 @@ def test_a_folder_without_a_layout_is_told_what_is_expected(tmp_path, put):
         find_parts(tmp_path / "half")
     with pytest.raises(DataError, match="no such folder"):
         load(str(tmp_path / "absent"))
+    with pytest.raises(ConfigError, match=r"unknown collection 'absent'.* or give the folder of a collection of yours"):
+        load("absent")
+    with pytest.raises(DataError, match=r"corpus.jsonl is a file, not a folder; .* --data "):
+        load(str(tmp_path / "half" / "corpus.jsonl"))
     put(tmp_path / "strange" / "backup" / "corpus.jsonl", "")
     with pytest.raises(DataError, match=r"backup: a folder per language .* 'backup' is not a language code"):
         load(str(tmp_path / "strange"))

@@ -256,7 +256,7 @@ def test_hf_refuses_a_folder_in_another_layout(tmp_path: Path) -> None:
     bomb = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 20))  # 10^19 words once written out
     for entry in ("{config_name: *a19}", "{config_name: corpus, data_files: [{split: test, path: *a19}]}"):
         official.text(tmp_path / "README.md", f"---\na0: &a0 [x]\n{bomb}license: *a19\nconfigs:\n- {entry}\n---\n")
-        with pytest.raises(DataError, match="a list where a name is expected"):
+        with pytest.raises(DataError, match="aliases are not allowed"):
             load("hf(org/set)", data=tmp_path)
 
 

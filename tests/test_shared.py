@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from click.testing import CliRunner
+from s3 import S3, server
+
+from mimo_eval import evaluation, shared
+from mimo_eval.benchmark import Benchmark, Task, of_folder
+from mimo_eval.cli.encode import command
+from mimo_eval.collections import load
+from mimo_eval.embeddings import Share, shards
+from mimo_eval.encoding import encode_collection
+from mimo_eval.errors import CacheError, ConfigError, DataError, MissingExtraError
+from mimo_eval.models.loading import load_model
+from mimo_eval.results import read_queries
+from mimo_eval.shared import shared_store
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(params=["s3", "folder"])
+def url(request: pytest.FixtureRequest, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty shared store: objects under a prefix of this test's own, or a folder."""
+    url = f"s3://bucket/{tmp_path.name}" if request.param == "s3" else str(tmp_path / "shared")
+    monkeypatch.setenv("MIMO_EVAL_STORE", url)
+    monkeypatch.setattr(shared, "LISTED", 0.0)  # what others put is seen at once
+    return url
+
+
+@pytest.fixture
+def folder(tmp_path: Path, folders: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A collection of 3 languages with 11, 7 and 2 documents and as many queries, in chunks of 4."""
+    monkeypatch.setattr(shards, "CHUNK_ROWS", 4)
+    sizes = {"de": 11, "en": 7, "fr": 2}
+    documents = {lang: {f"g{i:02d}": f"{lang} passage {i}" for i in range(n)} for lang, n in sizes.items()}
+    queries = {lang: {f"q{i:02d}": f"{lang} question {i}" for i in range(n)} for lang, n in sizes.items()}
+    return folders(tmp_path / "toy", documents, queries, {f"q{i:02d}": {f"g{i:02d}": 1} for i in range(11)})
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Go to a machine with a cache folder of its own."""
+
+    def go(name: str) -> Path:
+        monkeypatch.setenv("MIMO_EVAL_CACHE", str(tmp_path / name))
+        return tmp_path / name
+
+    return go
+
+
+def objects(url: str, pattern: str = "**/*.safetensors") -> dict[str, bytes]:
+    """Return what lies in a store."""
+    if not url.startswith("s3:"):
+        return {str(path.relative_to(url)): path.read_bytes() for path in sorted(Path(url).glob(pattern))}
+    client, prefix = boto3.client("s3"), url.removeprefix("s3://bucket/") + "/"
+    found = [entry["Key"] for entry in client.list_objects_v2(Bucket="bucket", Prefix=prefix).get("Contents", [])]
+    wanted = [key for key in found if Path("/" + key).match(pattern.replace("**/", ""))]
+    return {key.removeprefix(prefix): client.get_object(Bucket="bucket", Key=key)["Body"].read() for key in wanted}
+
+
+def put(url: str, name: str, content: bytes) -> None:
+    if url.startswith("s3:"):
+        key = f"{url.removeprefix('s3://bucket/')}/{name}"
+        boto3.client("s3").put_object(Bucket="bucket", Key=key, Body=content)
+    else:
+        (Path(url) / name).write_bytes(content)
+
+
+def vectors(cache: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.glob("vectors/**/*.safetensors"))}
+
+
+def test_three_machines_with_nothing_in_common_but_a_store(
+    url: str, folder: Path, tmp_path: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A encodes its share; B, which does not have the source, the other; C evaluates and encodes nothing."""
+    machine("a")
+    first = CliRunner().invoke(command, ["hashing", "-c", str(folder), "--shard", "0/2"], catch_exceptions=False)
+    moved = tmp_path / "elsewhere" / "toy"
+    moved.parent.mkdir()
+    shutil.move(folder, moved)
+    b = machine("b")
+    second = CliRunner().invoke(command, ["hashing", "-c", str(folder), "--shard", "1/2"], catch_exceptions=False)
+    assert "toy, share 0/2: 20 texts encoded, 0 there already" in first.output
+    assert "toy, share 1/2: 20 texts encoded, 0 there already" in second.output
+    assert 0 < len(vectors(b)) < 12
+    machine("c")
+    shutil.move(moved, folder)
+    outcome = evaluation.run("hashing", of_folder(folder), output=tmp_path / "c-results")
+    assert outcome.result.encoded == {"encoded": 0, "read": 40}
+    alone = machine("alone")
+    monkeypatch.delenv("MIMO_EVAL_STORE")
+    expected = evaluation.run("hashing", of_folder(folder), output=tmp_path / "alone-results")
+    assert outcome.folder is not None and expected.folder is not None
+    assert read_queries(outcome.folder).equals(read_queries(expected.folder))
+    assert vectors(tmp_path / "c") == vectors(alone) == objects(url)
+
+
+def test_a_machine_without_the_source_evaluates(url: str, folder: Path, machine: Callable[[str], Path]) -> None:
+    machine("a")
+    encode_collection(load_model("hashing"), load(str(folder)))
+    shutil.rmtree(folder)
+    machine("b")
+    benchmark = Benchmark(name="b", tasks=(Task(collection=str(folder), mixes=("union",)),))
+    assert evaluation.run("hashing", benchmark).result.encoded == {"encoded": 0, "read": 40}
+    with pytest.raises(DataError, match="no such folder"):
+        load(str(folder.with_name("other")))
+
+
+def test_a_damaged_object_counts_as_missing_and_is_replaced(
+    url: str, folder: Path, machine: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    machine("a")
+    encode_collection(load_model("hashing"), load(str(folder)))
+    before = objects(url)
+    victim = sorted(before)[0]
+    put(url, victim, before[victim][:-3] + b"abc")
+    machine("b")
+    filled = encode_collection(load_model("hashing"), load(str(folder)))
+    assert (filled.encoded, filled.read) == (4, 36)
+    assert f"{victim}: damaged" in caplog.text
+    assert objects(url) == before
+
+
+def test_a_damaged_collection_is_built_again_and_replaced(url: str, folder: Path, machine: Callable[[str], Path]) -> None:
+    machine("a")
+    load(str(folder))
+    before = objects(url, "**/*.arrow")
+    victim = sorted(before)[0]
+    put(url, victim, b"nothing")
+    machine("b")
+    assert len(load(str(folder)).documents) == 20
+    assert objects(url, "**/*.arrow") == before
+    put(url, victim, b"nothing")
+    machine("c")
+    shutil.rmtree(folder)
+    with pytest.raises(DataError, match="is not complete there"):
+        load(str(folder))
+
+
+def test_what_was_encoded_before_there_was_a_store_is_put_there(
+    url: str, folder: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = machine("a")
+    with monkeypatch.context() as before:
+        before.delenv("MIMO_EVAL_STORE")
+        encode_collection(load_model("hashing"), load(str(folder)))
+    assert encode_collection(load_model("hashing"), load(str(folder))) == (0, 40)
+    assert objects(url) == vectors(a)
+    assert len(objects(url, "**/encoder.json")) == 2
+    machine("b")
+    assert encode_collection(load_model("hashing"), load(str(folder))) == (0, 40)
+
+
+def test_parts_of_one_chunk_are_joined(url: str, folder: Path, machine: Callable[[str], Path]) -> None:
+    """A has encoded some rows of a language, B others: each goes on with the rows of both."""
+
+    def some(documents: int) -> Benchmark:
+        return evaluation.changed(of_folder(folder), mixes=[f"union(max_documents={documents})"])
+
+    machine("a")
+    first = evaluation.run("hashing", some(8)).result.encoded["encoded"]
+    machine("b")
+    store = shared_store()
+    assert store is not None
+    before = objects(url)
+    for name in before:  # B starts without seeing A's
+        put(url, name, b"")
+    evaluation.run("hashing", some(4))
+    for name, content in before.items():
+        put(url, name, content)
+    both = evaluation.run("hashing", of_folder(folder)).result.encoded
+    assert both["read"] >= first
+    assert both["encoded"] + both["read"] == 40
+    machine("c")
+    assert evaluation.run("hashing", of_folder(folder)).result.encoded == {"encoded": 0, "read": 40}
+
+
+def test_a_new_version_copies_what_other_machines_had_encoded(
+    url: str, folder: Path, folders: Callable[..., Path], tmp_path: Path, machine: Callable[[str], Path]
+) -> None:
+    machine("a")
+    encode_collection(load_model("hashing"), load(str(folder)), ["document"])
+    texts = {"de": {f"g{i:02d}": f"de passage {i}" for i in range(1, 12)}}
+    other = folders(tmp_path / "newer", texts, {"de": {"q": "de"}}, {"q": {"g01": 1}})
+    machine("b")
+    assert encode_collection(load_model("hashing"), load(str(other)), ["document"]) == (1, 10)
+
+
+def test_folders_are_listed_once_and_not_chunk_by_chunk(
+    s3: S3, folder: Path, tmp_path: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIMO_EVAL_STORE", f"s3://bucket/{tmp_path.name}")
+    monkeypatch.setattr(shards, "CHUNK_ROWS", 1)
+    machine("a")
+    encode_collection(load_model("hashing"), load(str(folder)), ["document"])
+    machine("b")
+    s3.asked.clear()
+    assert encode_collection(load_model("hashing"), load(str(folder)), ["document"]) == (0, 20)
+    assert s3.count("GET", ".safetensors") == 20
+    listings = [line for line in s3.asked if "list-type" in line and "vectors" in line]
+    assert len(listings) == len(set(listings)) == 4  # the encoder's folder, and that of each language
+
+
+def test_no_bucket_no_server_no_such_kind_is_one_line(
+    s3: S3, folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
+    monkeypatch.setenv("MIMO_EVAL_STORE", "s3://other/prefix")
+    with pytest.raises(CacheError, match=r"^MIMO_EVAL_STORE=s3://other/prefix: cannot be listed .*bucket does not exist"):
+        load(str(folder))
+    monkeypatch.setenv("MIMO_EVAL_STORE", "nothing://x")
+    with pytest.raises(ConfigError, match=r"MIMO_EVAL_STORE=nothing://x: .*; write such as s3://bucket/prefix"):
+        load(str(folder))
+    monkeypatch.setenv("MIMO_EVAL_STORE", "/proc/no/such")
+    with pytest.raises(CacheError, match=r"^/proc/no/such/collections/.*: cannot be written"):
+        load(str(folder))
+
+
+def test_a_missing_package_is_said_with_the_line_that_installs_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    def absent(*_: object, **__: object) -> None:
+        raise ImportError("Install s3fs to access S3")
+
+    monkeypatch.setattr(fsspec.core, "url_to_fs", absent)
+    monkeypatch.setenv("MIMO_EVAL_STORE", "s3://bucket/other")
+    with pytest.raises(MissingExtraError, match=r"pip install 'mimo-eval\[remote\]'"):
+        load(str(folder))
+
+
+def test_what_is_kept_for_one_run_only_is_not_shared(url: str, folder: Path) -> None:
+    class Nameless:
+        name = "nameless"
+
+        def encode(self, texts: list[str], *, role: str, lang: str):
+            return load_model("hashing").encode(texts, role=role, lang=lang)
+
+    evaluation.run(Nameless(), of_folder(folder))
+    assert objects(url) == {}
+
+
+def test_a_half_encoded_share_is_taken_over_by_another_machine(url: str, folder: Path, machine: Callable[[str], Path]) -> None:
+    class Dies:
+        name, calls = "dies", 0
+
+        def fingerprint(self, role: str) -> dict[str, object]:
+            return {"model": "dies"}
+
+        def encode(self, texts: list[str], *, role: str, lang: str):
+            Dies.calls += 1
+            if Dies.calls == 3:
+                raise KeyboardInterrupt
+            return load_model("hashing").encode(texts, role=role, lang=lang)
+
+    machine("a")
+    with pytest.raises(KeyboardInterrupt):
+        encode_collection(Dies(), load(str(folder)), ["document"], Share(0, 2))
+    machine("b")
+    filled = encode_collection(Dies(), load(str(folder)), ["document"], Share(0, 2))
+    assert (filled.encoded, filled.read) == (3, 7)  # of the chunks of 4, 3 and 3 texts, the last was in hand
