@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 GATED := mimo-mini hashing bm25
 
-.PHONY: run gate test check lint type fix leaderboards clean
+.PHONY: run gate test check lint type licences audit fuzz fix leaderboards clean
 
 run: .venv/user  ## evaluate two models that need no download on the embedded collection
 	$(BIN)/mimo-eval run mimo-mini bm25
@@ -28,6 +28,17 @@ lint: .venv/dev
 type: .venv/dev
 	$(BIN)/mypy
 
+licences: .venv/dev  ## refuses packages whose licence is not allowed
+	$(BIN)/python .ci/dependencies.py licences
+
+audit: .venv/dev  ## known vulnerabilities; needs PyPI's JSON service, and fails where there is none
+	$(PIP) 'pip-audit>=2.7'
+	$(BIN)/python .ci/dependencies.py audit
+
+fuzz: .venv/dev  ## every reader of foreign files for a minute, guided by coverage
+	$(PIP) 'atheris>=2.3'
+	$(BIN)/python tests/fuzz/coverage_guided.py
+
 fix: .venv/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -48,4 +59,4 @@ leaderboards: .venv/user  ## the committed boards from their results
 	for board in leaderboards/*/results; do $(BIN)/mimo-eval leaderboard build $$(dirname $$board) || exit 1; done
 
 clean:
-	rm -rf .gate .venv .tox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .fuzz .gate .venv .tox build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

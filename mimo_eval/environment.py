@@ -35,6 +35,11 @@ def describe() -> dict[str, Any]:
     }
 
 
+def in_ci() -> bool:
+    """Say whether this runs in continuous integration: `$CI` is set, and not to 0 or false."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
 def _git() -> str | None:
     """Return the commit of a checkout of this package, with `+` if it was changed; None for an installed one."""
     folder = Path(__file__).parent.parent
