@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Sequence
@@ -17,12 +18,14 @@ from mimo_eval.embeddings import VectorStore
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.evaluation import Outcome, run
 from mimo_eval.figures import Files, ModelPoint
+from mimo_eval.files import inside
 from mimo_eval.geometry.vectors import LabelledVectors
 from mimo_eval.models.loading import Model, ModelOptions, load_model
 from mimo_eval.protocols import Encoder
 from mimo_eval.results import Result, SettingScores, write_json_result
 from mimo_eval.systems import Progress, Work, encode
 
+logger = logging.getLogger(__name__)
 NO_VECTORS = "the model has no vectors of its own"
 
 
@@ -38,7 +41,8 @@ class DocumentVectors:
 
     def __getitem__(self, key: Any, /) -> np.ndarray:
         """Return rows by slice or by an array of row numbers."""
-        return self.store.gather(np.arange(self.shape[0])[key])
+        found = self.store.gather(np.arange(self.shape[0])[key])
+        return found.reshape(-1, self.shape[1])  # a store does not know the width of no rows
 
 
 def check_names(names: Sequence[str], checkpoints: Sequence[Sequence[str]]) -> None:
@@ -54,6 +58,20 @@ def check_names(names: Sequence[str], checkpoints: Sequence[Sequence[str]]) -> N
     unknown = sorted({name for line in checkpoints for name in line} - set(names))
     if unknown:
         raise ConfigError(f"--checkpoints: '{unknown[0]}' is none of the models: {', '.join(names)}")
+
+
+def open_folder(folder: Path) -> None:
+    """Make the folder of figures, or find out before the work that nothing can be written there.
+
+    :param folder: where figures will go.
+    :raises ConfigError: if they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(f"{folder}: figures cannot be written ({error.strerror}); choose another folder with -o") from error
 
 
 def analyse(
@@ -128,15 +146,16 @@ def draw(
     :param checkpoints: names of models that are checkpoints of one training run, in order; arrows join them.
     :param seed: of the sample that is projected.
     :return: the files.
+    :raises ConfigError: if the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    open_folder(folder)
     drawn = []
     for collection in dict.fromkeys(name for result in results for name in result.geometry):
         points = [p for result in results if (p := _point(result, collection)) is not None]
         if points:
             known = {point.name for point in points}
             runs = [[name for name in line if name in known] for line in checkpoints]
-            stem = folder / f"{collection}.alignment-uniformity"
+            stem = inside(folder, f"{collection}.alignment-uniformity")
             drawn.append(figures.draw_alignment_uniformity(stem, points, runs, title=collection))
     for result, labelled in zip(results, vectors, strict=True):
         drawn += _draw_result(result, labelled, folder, seed)
@@ -161,20 +180,18 @@ def _draw_result(result: Result, labelled: dict[str, LabelledVectors], folder: P
     name = result.model["name"]
     drawn = []
     for collection in dict.fromkeys(setting.collection for setting in result.settings):
-        stem, title = f"{collection}.{_slug(name)}", f"{name}, {collection}"
+        stem, title = inside(folder, f"{collection}.{_slug(name)}"), f"{name}, {collection}"
         alignment = result.geometry.get(collection, {}).get("diagnostics", {}).get("alignment", {})
         if alignment.get("matrix"):
             drawn.append(
-                figures.draw_language_pairs(
-                    folder / f"{stem}.alignment", alignment["matrix"], alignment["languages"], title=title
-                )
+                figures.draw_language_pairs(Path(f"{stem}.alignment"), alignment["matrix"], alignment["languages"], title=title)
             )
         if collection in labelled:
-            drawn.append(figures.draw_projection(folder / f"{stem}.projection", labelled[collection], title=title, seed=seed))
+            drawn += _draw_projection(labelled[collection], Path(f"{stem}.projection"), title, seed)
         settings = [setting for setting in result.settings if setting.collection == collection]
-        drawn += _draw_scores(settings, folder / f"{stem}.scores", title)
+        drawn += _draw_scores(settings, Path(f"{stem}.scores"), title)
         drawn += [
-            _draw_composition(setting, folder / f"{stem}.{_slug(setting.mix)}.composition", f"{title}, {setting.mix}")
+            _draw_composition(setting, Path(f"{stem}.{_slug(setting.mix)}.composition"), f"{title}, {setting.mix}")
             for setting in settings
             if setting.setting in ("mlir", "union") and any(pool.composition for pool in setting.pools)
         ]
@@ -184,6 +201,14 @@ def _draw_result(result: Result, labelled: dict[str, LabelledVectors], folder: P
 def _slug(name: str) -> str:
     """Return a name as a part of a file's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._")[:80] or "model"
+
+
+def _draw_projection(labelled: LabelledVectors, stem: Path, title: str, seed: int) -> list[Files]:
+    try:
+        return [figures.draw_projection(stem, labelled, title=title, seed=seed)]
+    except DataError as error:  # too few vectors
+        logger.warning("%s: %s", title, error)
+        return []
 
 
 def _draw_scores(settings: Sequence[SettingScores], stem: Path, title: str) -> list[Files]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from mimo_eval.collections import SOURCES
 from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.files import read_yaml
 from mimo_eval.languages import normalise
@@ -34,12 +35,12 @@ class Task(BaseModel):
     @field_validator("languages")
     @classmethod
     def _codes(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        return None if value is None else tuple(normalise(code) for code in value)
+        return None if value is None else tuple(dict.fromkeys(normalise(code) for code in value))
 
     @field_validator("mixes")
     @classmethod
     def _mixes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(str(Mix.parse(text)) for text in value)
+        return tuple(dict.fromkeys(str(Mix.parse(text)) for text in value))
 
 
 class Benchmark(BaseModel):
@@ -83,13 +84,14 @@ def names() -> dict[str, Path]:
 def load_benchmark(name: str) -> Benchmark:
     """Read a benchmark.
 
-    :param name: the name of one that comes with the package, a YAML file, or the folder of a collection.
+    :param name: the name of one that comes with the package, a YAML file, or the folder of a collection. A folder that is
+        called like one of the package is `./NAME`.
     :return: the benchmark.
     :raises ConfigError: if there is none, or the file is not a benchmark; the message names the field.
     """
-    if Path(name).is_dir():
-        return of_folder(Path(name))
     known = names()
+    if name not in known and Path(name).is_dir():
+        return of_folder(Path(name))
     path = known.get(name) or Path(name)
     if not path.is_file():
         raise ConfigError(f"unknown benchmark '{name}'; known: {', '.join(known)}, a YAML file, or a collection's folder")
@@ -103,7 +105,8 @@ def of_folder(folder: Path) -> Benchmark:
     :return: the benchmark, named like the folder.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", folder.resolve().name).strip("._-") or "folder"
-    task = Task(collection=str(folder), mixes=("union", "monolingual", "cross-lingual"))
+    where = f"./{folder}" if str(folder) in SOURCES else str(folder)  # never the collection of that name
+    task = Task(collection=where, mixes=("union", "monolingual", "cross-lingual"))
     return Benchmark(name=name, title=f"the collection in {folder}", tasks=(task,))
 
 

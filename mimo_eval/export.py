@@ -13,7 +13,7 @@ import numpy as np
 from mimo_eval import __version__
 from mimo_eval.collections.collection import Collection, Texts
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.files import atomic_write, read_json, write_json
+from mimo_eval.files import atomic_write, inside, read_json, write_json
 from mimo_eval.mixing import Mix, Pool, pools
 
 FORMAT = "mimo-eval mix 1"
@@ -110,7 +110,7 @@ def _listed(manifest: Path) -> list[str]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f"{manifest.parent}: {manifest.name} is not an earlier export's; choose another folder")
     files = [str(file) for file in content.get("files", ())]
-    if any(not file.endswith(tuple(WRITERS)) or ".." in PurePosixPath(file).parts or file.startswith("/") for file in files):
+    if any(not inside(manifest.parent, file).as_posix().endswith(tuple(WRITERS)) for file in files):
         raise DataError(f"{manifest}: names files that no export writes; choose another folder")
     return files
 

@@ -67,9 +67,7 @@ class Registry(Generic[T]):
     def _import(self, name: str) -> T:
         target = self._find().get(name)
         if target is None:
-            near = get_close_matches(name, self.names(), n=3, cutoff=0.5)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(self.names())}"
-            raise ConfigError(f"unknown {self.kind} '{name}'; {hint}")
+            raise ConfigError(self.unknown(name))
         try:
             value: T = target.load() if isinstance(target, EntryPoint) else load_attribute(target)
             return value
@@ -77,6 +75,16 @@ class Registry(Generic[T]):
             raise
         except Exception as error:
             raise ConfigError(f"{self.kind} '{name}' cannot be imported from {target}: {error}") from error
+
+    def unknown(self, name: str) -> str:
+        """Say that there is no such name, and which are near it.
+
+        :param name: what a user typed.
+        :return: one sentence.
+        """
+        near = get_close_matches(name, self.names(), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(self.names())}"
+        return f"unknown {self.kind} '{name}'; {hint}"
 
     def _find(self) -> dict[str, Any]:
         """Add the entry points of installed packages, once; a built-in name wins over a plugin's."""

@@ -7,8 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from mimo_eval.analysis import analyse, draw
-from mimo_eval.benchmark import load_benchmark
+from mimo_eval.benchmark import load_benchmark, of_folder
 from mimo_eval.cli.main import cli
+from mimo_eval.errors import ConfigError
 from mimo_eval.evaluation import changed
 from mimo_eval.geometry.alignment import alignment
 from mimo_eval.results import read_result
@@ -50,6 +51,34 @@ def test_the_composition_of_results_sums_to_one_per_query_language(tmp_path):
     for shares in composition.values():
         assert sum(shares.values()) == pytest.approx(1, abs=1e-6)
         assert max(shares.values()) <= 1
+
+
+def test_a_collection_of_few_texts_is_analysed_as_far_as_it_goes(tmp_path, folders, caplog):
+    """Two texts are too few to be projected, and of the three below one is in a language without any translation."""
+    two = folders(
+        tmp_path / "two", {"de": {"1": "ein rotes Haus"}, "en": {"2": "a red house"}}, {"en": {"q": "red"}}, {"q": {"2": 1}}
+    )
+    outcome, vectors = analyse("hashing", of_folder(two))
+    drawn = draw([outcome.result], [vectors], tmp_path / "figures")
+    assert "at least three vectors" in caplog.text and any("scores" in files.png.name for files in drawn)
+    rows = [("d1", "de", "ein rotes Haus", "g1"), ("d2", "en", "a red house", "g1"), ("d3", "fr", "un chat noir", "g2")]
+    three = tmp_path / "three"
+    three.mkdir()
+    lines = [json.dumps(dict(zip(("_id", "lang", "text", "group"), row, strict=True))) for row in rows]
+    (three / "corpus.jsonl").write_text("\n".join(lines))
+    (three / "queries.jsonl").write_text('{"_id": "q", "lang": "en", "text": "red"}')
+    (three / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq\td2\t1\n")
+    found = analyse("hashing", of_folder(three))[0].result.geometry["three"]["diagnostics"]
+    assert found["alignment"]["n"] == 1 and found["strong_alignment"]["value"] is None
+
+
+def test_a_folder_that_cannot_be_written_is_found_out_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    for folder in ("file/figures", "/proc/figures"):
+        done = CliRunner().invoke(cli, ["analyze", "hashing", "-o", folder])
+        assert isinstance(done.exception, ConfigError) and "figures cannot be written" in str(done.exception)
+    assert not (tmp_path / "results").exists()
 
 
 def test_the_command_prints_the_table_and_draws_every_figure(tmp_path, monkeypatch):

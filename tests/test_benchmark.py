@@ -54,6 +54,23 @@ def test_mimos_suite_is_that_of_its_paper() -> None:
     assert tasks["miracl-hn"].main == "nDCG@10" and tasks["miracl-hn"].mixes == ("monolingual",)
 
 
+def test_a_folder_never_hides_a_benchmark_of_its_name_nor_a_collection_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stands in a folder of data has `xquad-r/` beside them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("xquad-r", "shop"):
+        Path(name).mkdir()
+    assert load_benchmark("xquad-r").tasks[0].languages  # the packaged one; a folder's has all languages there are
+    assert load_benchmark("./xquad-r").tasks[0].collection == "./xquad-r"
+    assert load_benchmark("shop").tasks[0].collection == load_benchmark("./shop").tasks[0].collection == "shop"
+
+
+def test_what_is_written_twice_is_evaluated_once() -> None:
+    task = Task(collection="mini", mixes=("parallel", "mlir", "partition(de=1)"), languages=("en", "EN", "de"))
+    assert task.mixes == ("parallel", "partition(de=1)") and task.languages == ("en", "de")
+
+
 def test_what_is_not_written_has_a_default(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text(SMALL)
     benchmark = load_benchmark(str(tmp_path / "b.yaml"))

@@ -146,7 +146,7 @@ def test_a_manifest_cannot_make_an_export_delete_other_files(toy, tmp_path, file
         path.mkdir()
     other.write_text("mine")
     (out / "manifest.json").write_text(json.dumps({"format": export.FORMAT, "files": {file: {}}}))
-    with pytest.raises(DataError, match="names files that no export writes"):
+    with pytest.raises(DataError, match=r"names files that no export writes|would lie outside the folder"):
         export_mix(toy, Mix(), out)
     assert other.read_text() == "mine"
 

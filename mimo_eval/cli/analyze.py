@@ -12,15 +12,28 @@ from mimo_eval.cli.options import data_option, languages_option, load_models, mo
 
 @click.command()
 @click.argument("models", nargs=-1, required=True)
-@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name or YAML file.")
+@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name, YAML file, or a collection's folder.")
 @languages_option
 @data_option
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("figures"), show_default=True)
-@click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=Path("results"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("figures"),
+    show_default=True,
+    help="Folder for figures.",
+)
+@click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Folder for results, as `run -o`.",
+)
 @click.option(
     "--checkpoints", multiple=True, metavar="A,B,C", help="Models that are checkpoints of one training run, in order."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of what is sampled.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is sampled.")
 @click.option("--sample", type=click.IntRange(min=100), default=4096, show_default=True, help="Rows that are sampled.")
 @click.option("--format", "layout", type=click.Choice(["table", "json"]), default="table")
 @model_options
@@ -41,7 +54,7 @@ def command(
     import json
 
     from mimo_eval import languages as codes
-    from mimo_eval.analysis import analyse, check_names, draw
+    from mimo_eval.analysis import analyse, check_names, draw, open_folder
     from mimo_eval.benchmark import load_benchmark
     from mimo_eval.cli import tables
     from mimo_eval.cli.console import stdout
@@ -53,8 +66,9 @@ def command(
     require("matplotlib", "report")
     require("sklearn", "report")
     loaded = load_models(models, **options)
-    runs = [line.split(",") for line in checkpoints]
+    runs = [[name.strip() for name in line.split(",")] for line in checkpoints]
     check_names([model_name(model) for model in loaded], runs)
+    open_folder(output)
     chosen = changed(load_benchmark(benchmark), languages=codes.parse_languages(languages))
     analysed = [
         analyse(

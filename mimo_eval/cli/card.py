@@ -19,10 +19,11 @@ def command(results: tuple[Path, ...], readme: Path | None, layout: str, dataset
 
     In an existing card only model-index and the section between mimo-eval's markers change.
     """
+    from mimo_eval.comparison.pairing import locate
     from mimo_eval.integrations.model_card import eval_results, section, update_card, updated
     from mimo_eval.results import read_result
 
-    read = [read_result(path) for path in results]
+    read = [read_result(locate(path)) for path in results]
     if layout == "eval-results":
         if dataset is None:
             raise click.UsageError("--format eval-results needs --dataset ORG/NAME")

@@ -86,11 +86,12 @@ def _annotate(lines: Iterable[str]) -> None:
 
 
 def _update(result: Path, baseline: Path, policy: Policy) -> None:
+    from mimo_eval.environment import in_ci
     from mimo_eval.errors import DataError, MissingBaselineError
     from mimo_eval.gate import check, write_baseline
     from mimo_eval.gate.baseline import find_baseline
 
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+    if in_ci():
         raise ConfigError("a baseline is changed by hand, never in CI ($CI is set); run this on your machine and commit it")
     try:
         folder = find_baseline(baseline).parent

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 import warnings
+from difflib import get_close_matches
 from importlib import import_module
 
 import click
@@ -44,6 +45,13 @@ class LazyGroup(click.Group):
         """Return the commands in the order of the table."""
         return list(COMMANDS)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say which command may have been meant, where there is none of a name."""
+        near = get_close_matches(args[0], COMMANDS, n=1, cutoff=0.6) if args[0] not in COMMANDS else []
+        if near:
+            raise click.UsageError(f"No such command '{args[0]}'; did you mean {near[0]}?", ctx)
+        return super().resolve_command(ctx, args)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command's module."""
         if cmd_name not in COMMANDS:
@@ -71,6 +79,7 @@ def cli(verbose: int) -> None:
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     # two libraries whose threads spin while they wait are slower together than one alone
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("KMP_BLOCKTIME", "0")  # the same for Intel's OpenMP, of conda
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
@@ -82,13 +91,20 @@ def _terminate(*_: object) -> None:
     raise Terminated
 
 
+def _later() -> str:
+    """Say how to go on with what was broken off."""
+    if "train" in sys.argv[1:3]:
+        return "what was encoded and the last checkpoint are kept, run the same command with --resume to go on"
+    return "what was encoded is kept, run the same command again to go on"
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one message and an exit code, never a traceback."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli.main(standalone_mode=False)
     except Terminated:
-        click.echo("\nterminated; what was encoded is kept, run the same command again to go on", err=True)
+        click.echo(f"\nterminated; {_later()}", err=True)
         sys.exit(143)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
@@ -96,7 +112,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo("\ninterrupted; what was encoded is kept, run the same command again to go on", err=True)
+        click.echo(f"\ninterrupted; {_later()}", err=True)
         sys.exit(130)
     except BrokenPipeError:  # the reader of stdout has gone, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

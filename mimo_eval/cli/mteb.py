@@ -104,7 +104,10 @@ def tasks(wide: bool) -> None:
     from mimo_eval.cli.console import stdout
     from mimo_eval.integrations.mteb.definitions import BENCHMARK, DEFINITIONS, SUITE
 
-    table = Table("name", "collection", "mix", "languages", "main score", "licence", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("name", no_wrap=True)  # to be copied
+    for title in ("collection", "mix", "languages", "main score", "licence"):
+        table.add_column(title)
     for one in DEFINITIONS:
         languages = " ".join(one.languages) if wide else str(len(one.languages))
         cells = (one.name, one.origin.collection, one.mix, languages, one.origin.main, one.origin.license)
@@ -119,8 +122,9 @@ def tasks(wide: bool) -> None:
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
 def export(results: tuple[Path, ...], output: Path) -> None:
     """Write RESULTs of `mimo-eval run` as MTEB's TaskResult files, in the layout of its results repository."""
+    from mimo_eval.comparison.pairing import locate
     from mimo_eval.integrations.mteb.results import export_result
 
     for result in results:
-        for path in export_result(result, output):
+        for path in export_result(locate(result), output):
             click.echo(str(path))

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mimo_eval.cli.console import stdout
+from mimo_eval.collections.downloads import readable
 from mimo_eval.training.trainer import Report, Watcher
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def plan_tables(name: str, plan: Plan) -> None:
         stages.add_row(stage.name, f"{stage.rows:,}", f"{stage.batch:,}", f"{stage.steps:,}", f"{stage.steps * stage.batch:,}")
     console.print(stages)
     console.print(f"  teacher texts to encode, those in the store included: {plan.teacher_texts:,}")
-    sizes = ", ".join(f"{part} {size:.1f}" for part, size in plan.memory.items() if size)
-    console.print(f"  memory guess, GiB per process, activations besides: {sizes}")
+    sizes = ", ".join(f"{part} {readable(round(size * 2**30))}" for part, size in plan.memory.items() if size)
+    console.print(f"  memory guess per process, activations besides: {sizes}")
     if plan.missing:
         console.print("\n  not here yet:")
         for what, how in plan.missing:

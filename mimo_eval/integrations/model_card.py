@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import yaml
 
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.files import MAX_LINE, atomic_write
+from mimo_eval.files import MAX_LINE, atomic_write, parse_yaml
 from mimo_eval.integrations.mteb.definitions import revision
 from mimo_eval.integrations.mteb.names import mteb_measure
-from mimo_eval.results import Result, SettingScores
+from mimo_eval.markdown import escaped
+from mimo_eval.results import Result, SettingScores, require_exact
 
 SOURCE = {"name": "mimo-eval", "url": "https://github.com/mimo-eval/mimo-eval"}
 """By this entry results of this package are known from those of others."""
@@ -46,6 +47,8 @@ def section(results: list[Result]) -> Section:
 
 def _rows(results: list[Result]) -> list[tuple[Result, SettingScores]]:
     """Return the mixes of one model's results that have scores."""
+    for result in results:
+        require_exact(result, "a model card")
     names = dict.fromkeys(result.model["name"] for result in results)
     if len(names) > 1:
         raise ConfigError(f"a model card is of one model; these results are of {', '.join(names)}")
@@ -84,10 +87,10 @@ def _markdown(rows: list[tuple[Result, SettingScores]]) -> str:
     shown = [m for m in mains if any(setting.scores.get(m) is not None for _, setting in rows)]
     head = ["collection", "setting", "mix", *shown]
     lines = [BEGIN, "## Retrieval in corpora of many languages", ""]
-    lines += ["| " + " | ".join(map(escape, head)) + " |", "|:--|:--|:--|" + "--:|" * len(shown)]
+    lines += ["| " + " | ".join(map(escaped, head)) + " |", "|:--|:--|:--|" + "--:|" * len(shown)]
     for _, setting in rows:
         values = (setting.scores.get(measure) for measure in shown)
-        cells = [escape(setting.collection), escape(setting.setting), escape(setting.mix)]
+        cells = [escaped(setting.collection), escaped(setting.setting), escaped(setting.mix)]
         lines.append("| " + " | ".join([*cells, *("" if v is None else f"{v:.4f}" for v in values)]) + " |")
     versions = dict.fromkeys(str(result.environment.get("versions", {}).get("mimo-eval", "")) for result, _ in rows)
     lines += ["", f"Evaluated with [mimo-eval]({SOURCE['url']}) {', '.join(filter(None, versions))}".rstrip() + "."]
@@ -96,12 +99,6 @@ def _markdown(rows: list[tuple[Result, SettingScores]]) -> str:
         said = "; ".join(f"{role}: {_code(str(text))}" for role, text in prompts.items() if text)
         lines += ["", f"Prompts: {said}."]
     return "\n".join([*lines, END])
-
-
-def escape(text: str) -> str:
-    """Return a text that stands in a cell of a Markdown table as it is: no markup, no HTML, no second cell, no marker."""
-    flat = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$])", r"\\\1", flat)
 
 
 def _code(text: str) -> str:
@@ -147,9 +144,9 @@ def _body(body: str, markdown: str, where: str) -> str:
 def _metadata(block: str, name: str, entries: list[dict[str, Any]], where: str) -> str:
     """Return the card's metadata with `model-index` brought up to date."""
     try:
-        known = yaml.safe_load(block) or {}
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{where}: its metadata are not YAML ({str(error).splitlines()[0]})") from error
+        known = parse_yaml(block) or {}
+    except ValueError as error:
+        raise DataError(f"{where}: its metadata are not YAML ({error})") from error
     if not isinstance(known, dict):
         raise DataError(f"{where}: its metadata are not a list of keys and values")
     index = known.get("model-index") or [{"name": name, "results": []}]
@@ -166,7 +163,7 @@ def _metadata(block: str, name: str, entries: list[dict[str, Any]], where: str) 
     if "model-index" not in known:
         return f"{block}{made}" if block.endswith("\n") or not block else f"{block}\n{made}"
     changed = INDEX.sub(lambda _: made, block, count=1)
-    if yaml.safe_load(changed) != {**known, "model-index": index}:
+    if parse_yaml(changed) != {**known, "model-index": index}:
         raise DataError(
             f"{where}: its metadata have model-index in a way that cannot be replaced; write it as a block of its own"
         )

@@ -10,7 +10,6 @@ nothing else of the package, for every run of pytest does so.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,9 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and refuse options that do not fit together."""
     config.addinivalue_line("markers", f"retrieval({', '.join(sorted(OPTIONS))}): defaults of the `retrieval` fixture")
     if config.getoption("--mimo-update-baseline"):
+        from mimo_eval.environment import in_ci
+
         if config.getoption("--mimo-baseline") is None:
             raise pytest.UsageError("--mimo-update-baseline needs --mimo-baseline DIR")
-        if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+        if in_ci():
             raise pytest.UsageError("a baseline is changed by hand, never in CI ($CI is set)")
 
 

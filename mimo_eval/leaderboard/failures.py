@@ -14,6 +14,7 @@ from mimo_eval.collections import Collection, load
 from mimo_eval.collections.collection import Texts
 from mimo_eval.comparison.report import direction
 from mimo_eval.errors import ConfigError, DataError, MimoEvalError
+from mimo_eval.files import inside
 from mimo_eval.results import Result, SettingScores, read_queries
 from mimo_eval.runs import read_qrels, read_run
 
@@ -84,7 +85,7 @@ def find_failures(
     if number is None:
         return "The benchmark has no setting with one corpus in several languages."
     setting = result.settings[number]
-    stem = path.parent / "runs" / f"{setting.collection}.{setting.mix}"
+    stem = inside(path.parent / "runs", f"{setting.collection}.{setting.mix}")
     run_file, qrels_file = (stem.with_name(f"{stem.name}.{kind}.gz") for kind in ("trec", "qrels"))
     if not (run_file.is_file() and qrels_file.is_file()):
         return "The ranked lists were not kept. Evaluate with `mimo-eval run … --save-runs` to see the worst queries."

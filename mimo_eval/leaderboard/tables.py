@@ -13,6 +13,7 @@ import numpy as np
 from mimo_eval.leaderboard import significance, text
 from mimo_eval.leaderboard.ranking import borda, letters, ranks
 from mimo_eval.leaderboard.schema import Board, Entry, Group
+from mimo_eval.markdown import escaped
 
 SIGNS = {"higher": 1, "lower": -1, "none": 0}
 
@@ -75,13 +76,13 @@ def markdown(board: Board) -> str:
     :param board: the board.
     :return: Markdown.
     """
-    lines = [f"# Leaderboard: {text.prose(board.title)}", ""]
+    lines = [f"# Leaderboard: {escaped(board.title)}", ""]
     lines += ["[The page](index.html) sorts, filters and compares; [board.csv](board.csv) has every number.", ""]
     for number, group in enumerate(board.groups, 1):
         several = f"{number}. " if len(board.groups) > 1 else ""
-        lines += [f"## {several}{text.prose(group.benchmark)}", ""]
+        lines += [f"## {several}{escaped(group.benchmark)}", ""]
         if group.title:
-            lines += [text.prose(group.title), ""]
+            lines += [escaped(group.title), ""]
         if group.differs:
             lines += ["Not comparable with the ranking above it:", ""]
             lines += [f"- {text.markdown(difference)}" for difference in group.differs] + [""]

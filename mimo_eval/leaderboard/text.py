@@ -7,7 +7,6 @@ names, so that two names which look alike are alike; each format's specials are 
 from __future__ import annotations
 
 import html
-import string
 import unicodedata
 from urllib.parse import urlsplit
 
@@ -98,15 +97,6 @@ def markdown(text: str) -> str:
     fence = "`" * (runs + 1)
     room = " " if text[0] == "`" or text[-1] == "`" else ""
     return f"{fence}{room}{text.replace('|', chr(92) + '|')}{room}{fence}"
-
-
-def prose(text: str) -> str:
-    """Return a text that Markdown shows as it is: every mark of ASCII that could mean something is escaped.
-
-    :param text: what `name` returned.
-    :return: the text with backslashes; nothing in it is markup, an address that links itself, or HTML.
-    """
-    return "".join(f"\\{c}" if c in string.punctuation and c not in ",;'\"" else c for c in text)
 
 
 def cell(text: str) -> str:

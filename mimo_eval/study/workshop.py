@@ -23,7 +23,7 @@ from mimo_eval.study.rows import taken
 from mimo_eval.training.data import Parallel, Retrieval
 from mimo_eval.training.data.contamination import Contamination, check
 from mimo_eval.training.fit import StageLog, fit
-from mimo_eval.training.material import Prepared, collection_folder, data_root, prepare, teacher_of
+from mimo_eval.training.material import Prepared, collection_folder, collection_name, data_root, prepare, teacher_of
 from mimo_eval.training.methods import load_method
 from mimo_eval.training.recipe import UNLIKE
 from mimo_eval.training.settings import Rhythm
@@ -65,7 +65,8 @@ class Workshop:
         languages = self.source.options.get("languages")
         folder = self.source.options.get("data")
         data = self.root / str(folder) if self.root and folder else collection_folder(self.collection_name, self.root)
-        return load(self.collection_name, data=data, languages=tuple(languages) if isinstance(languages, list) else None)
+        name = collection_name(self.collection_name, self.root)
+        return load(name, data=data, languages=tuple(languages) if isinstance(languages, list) else None)
 
     @cached_property
     def tests(self) -> list[tuple[Test, Path | None, Collection]]:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from mimo_eval import measures
 from mimo_eval.benchmark import Task, data_folder
 from mimo_eval.collections import SOURCES, load
 from mimo_eval.errors import ConfigError, DataError
+from mimo_eval.mixing import Mix
 from mimo_eval.models.loading import ModelOptions
 from mimo_eval.specs import parse_spec
 from mimo_eval.systems import Progress
@@ -93,6 +95,8 @@ def resolved(source: Source, root: Path | None) -> dict[str, Any]:
                 f"data of the recipe are missing: no {value}, {where}; give --data FOLDER or set MIMO_EVAL_DATA{hint}"
             )
         options[name] = str(found)
+    if source.reader == "collection" and "name" in options:  # may be a folder of data, as elsewhere
+        options["name"] = collection_name(str(options["name"]), root)
     return options
 
 
@@ -115,6 +119,26 @@ def read_source(source: Source, root: Path | None, kind: type[Parallel | Retriev
     return found
 
 
+def check_validation(recipe: Recipe, root: Path | None) -> None:
+    """Find out before the work whether the student can be validated as the recipe says.
+
+    :param recipe: the recipe.
+    :param root: folder of data.
+    :raises ConfigError: if there is no such measure, mix or collection.
+    :raises DataError: if the collection is not here, or lacks a language.
+    """
+    settings = recipe.validation
+    if settings is None:
+        return
+    try:
+        Mix.parse(settings.mix)
+        measures.parse(settings.measure)
+        name, data = collection_name(settings.collection, root), collection_folder(settings.collection, root)
+        load(name, data=data, languages=settings.languages)
+    except (ConfigError, DataError) as error:
+        raise type(error)(f"validation: {error}") from error
+
+
 def prepare(recipe: Recipe, root: Path | None) -> Prepared:
     """Read, filter and check the data of a recipe.
 
@@ -123,6 +147,7 @@ def prepare(recipe: Recipe, root: Path | None) -> Prepared:
     :return: what may be trained on.
     :raises DataError: if files are missing or wrong, or evaluation text is in them and is not allowed.
     """
+    check_validation(recipe, root)
     parallel = retrieval = None
     if recipe.data.parallel:
         parts = [read_source(s, root, Parallel, f"data.parallel.{i}") for i, s in enumerate(recipe.data.parallel)]

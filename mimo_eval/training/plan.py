@@ -89,7 +89,7 @@ def plan(recipe: Recipe, data: Path | None = None, processes: int = 1) -> Plan:
     missing = absent(recipe, root)
     anchor = recipe.teacher.language if recipe.teacher else "en"
     if missing:
-        prepared, scale = modelled(recipe, anchor)
+        prepared, scale = modelled(recipe, anchor, missing)
     else:
         prepared, scale = prepare(recipe, root), 1.0
     teacher = Counted(anchor, recipe.expected.teacher_dimension)
@@ -127,18 +127,24 @@ def absent(recipe: Recipe, root: Path | None) -> list[tuple[str, str]]:
     return found
 
 
-def modelled(recipe: Recipe, anchor: str) -> tuple[Prepared, float]:
+def modelled(recipe: Recipe, anchor: str, missing: list[tuple[str, str]]) -> tuple[Prepared, float]:
     """Return a small model of data that are not here, and how many times larger the data are.
 
     :param recipe: with `expected` and `languages` in each source.
     :param anchor: the teacher's language.
+    :param missing: what is not here, and how to get it.
     :return: data of invented words with the expected proportions, and the factor.
     :raises DataError: if a source says nothing of its size.
     """
-    for source in recipe.data.sources:
-        if not source.expected or not source.languages:
+    sizes = [*((s, "groups") for s in recipe.data.parallel), *((s, "positives") for s in recipe.data.retrieval)]
+    for source, size in sizes:
+        if size not in source.expected or not set(source.languages) - {anchor if size == "groups" else ""}:
             name = source.options.get("path") or source.reader
-            raise DataError(f"{name} is not here, and the recipe does not say what to expect of it; {source.download}")
+            gone = ", ".join(name + (f" ({how})" if how else "") for name, how in missing)
+            raise DataError(
+                f"data of the recipe are missing: {gone}; give --data FOLDER or set MIMO_EVAL_DATA. Without them there is no "
+                f"plan, as the recipe does not say what to expect of {name} (expected.{size}, languages)"
+            )
     largest = max(max(source.expected.values()) for source in recipe.data.sources)
     scale = max(1.0, largest / MODEL_ROWS)
     parallel = retrieval = None
@@ -240,7 +246,7 @@ def _memory(
     held = sum(side.table.nbytes for side in sides if side is not None) * scale
     sizes = {
         "student and optimiser": weights * 4 * copies,
-        "teacher's vectors (mapped from disk beyond 8)": texts * width * 4,
+        "teacher's vectors (mapped from disk beyond 8 GiB)": texts * width * 4,
         "texts": held,
     }
     return {name: size / 2**30 for name, size in sizes.items()}

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mimo_eval.benchmark import first_fault
 from mimo_eval.errors import ConfigError, MimoEvalError
-from mimo_eval.files import read_yaml
+from mimo_eval.files import parse_yaml, read_yaml
 from mimo_eval.languages import normalise
 from mimo_eval.training.data.filters import Filters
 from mimo_eval.training.methods import load_method
@@ -264,9 +263,9 @@ def _set(content: dict[str, Any], change: str) -> None:
     if not equals or not key:
         raise ConfigError(f"--set {change}: expected key=value, such as stages.joint.lr=0.01")
     try:
-        _put(content, key, yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {change}: the value is not YAML ({str(error).splitlines()[0]})") from error
+        _put(content, key, parse_yaml(value))
+    except ValueError as error:
+        raise ConfigError(f"--set {change}: the value is not YAML ({error})") from error
 
 
 def _put(content: Any, key: str, value: Any) -> None:

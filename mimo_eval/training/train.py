@@ -72,18 +72,19 @@ def train(
     work = folder.with_name(f"{folder.name}.partial")
     refuse_foreign(folder)
     main = int(os.environ.get("RANK", "0")) == 0
-    if main:
-        _begin(recipe, work, resume)
+    state = _begin(recipe, work, resume) if main else {}
     root = data_root(recipe, data)
     with _OneByOne():
         prepared = prepare(recipe, root)
+        if main:
+            _same_data(work, state, prepared)
         teacher = teacher_of(recipe.teacher, progress)
         material = Material(prepared.parallel, prepared.retrieval, teacher, prepared.languages, recipe.seed, recipe.batch_sizes)
-        if main:
-            _same_data(work, prepared)
-        student = _student(recipe, material, work)
         method = load_method(recipe.method)
         stages = method.stages(material)
+        if main:  # not before: what fails for want of data or a teacher leaves nothing that must be resumed or removed
+            write_json(work / STATE, state)
+        student = _student(recipe, material, work)
     logs = fit(
         student,
         stages,
@@ -154,15 +155,14 @@ def refuse_foreign(folder: Path) -> None:
         raise ConfigError(f"{folder} holds something else and is not overwritten; choose another folder with -o")
 
 
-def _begin(recipe: Recipe, work: Path, resume: bool) -> None:
-    """Open the folder of the run, or refuse it."""
+def _begin(recipe: Recipe, work: Path, resume: bool) -> dict[str, Any]:
+    """Return the state of the run that is begun or gone on with, or refuse it."""
     content, state = recipe.model_dump(mode="json"), work / STATE
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if not state.exists():
         if work.exists() and any(work.iterdir()):
             raise ConfigError(f"{work} is in the way and holds something else; move it, or choose another place with -o")
-        write_json(state, {"recipe": content, "processes": processes})
-        return
+        return {"recipe": content, "processes": processes}
     if not resume:
         raise ConfigError(f"{work} holds a run that was broken off; go on with --resume, or remove the folder")
     before = read_json(state)
@@ -173,13 +173,13 @@ def _begin(recipe: Recipe, work: Path, resume: bool) -> None:
     if changes:
         told = "; ".join(f"{key}: {old!r} then, {new!r} now" for key, (old, new) in changes.items())
         raise ConfigError(f"{work}: the recipe has changed since ({told}); undo that, or remove the folder and begin again")
+    return dict(before)
 
 
-def _same_data(work: Path, prepared: Prepared) -> None:
-    state = read_json(work / STATE)
+def _same_data(work: Path, state: dict[str, Any], prepared: Prepared) -> None:
+    """Note the data in the state of the run, or refuse others than those it was begun with."""
     if state.setdefault("data", prepared.revision) != prepared.revision:
         raise DataError(f"{work}: the data have changed since the run was begun; remove the folder and begin again")
-    write_json(work / STATE, state)
 
 
 def _student(recipe: Recipe, material: Material, work: Path) -> SentenceTransformer:

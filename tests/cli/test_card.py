@@ -31,6 +31,7 @@ def test_printed_and_written(result, tmp_path):
     assert "updated" in invoke(result, "--readme", str(readme)).stderr
     assert readme.read_text() == printed.stdout
     assert "nothing has changed" in invoke(result, "--readme", str(readme)).stderr
+    assert invoke(str(tmp_path / "out")).stdout == printed.stdout  # a folder further up that holds one result
 
 
 def test_eval_results(result):
@@ -42,5 +43,7 @@ def test_eval_results(result):
 
 
 def test_what_is_no_result_is_an_error(tmp_path):
+    nothing = invoke(str(tmp_path)).exception
+    assert isinstance(nothing, DataError) and "no result.json here" in str(nothing)
     (tmp_path / "result.json").write_text("{}")
     assert isinstance(invoke(str(tmp_path)).exception, DataError)

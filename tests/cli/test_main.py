@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from mimo_eval.cli import main
 from mimo_eval.cli.main import COMMANDS
 
 HEAVY = ("numpy", "pandas", "torch", "faiss", "datasets", "pyarrow", "pydantic", "ir_measures", "sentence_transformers", "rich")
@@ -58,6 +59,8 @@ def test_every_command_has_help(command):
         (["run", "bm25", "-b", "xquad-r"], 3, "--data"),
         (["data", "validate", "nowhere/at/all"], 3, "no such folder"),
         (["no-such-command"], 2, "No such command"),
+        (["leaderbord", "build"], 2, "did you mean leaderboard?"),
+        (["analyze", "hashing", "--seed", "-1"], 2, "-1 is not in the range"),
     ],
 )
 def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp_path):
@@ -67,6 +70,15 @@ def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_broken_off_training_is_told_to_resume(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mimo-eval", "train", "recipe"])
+    monkeypatch.setattr(main.cli, "main", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(SystemExit) as done:
+        main.main()
+    assert done.value.code == 130
+    assert "run the same command with --resume" in capsys.readouterr().err
 
 
 SLOW = """

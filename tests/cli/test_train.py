@@ -30,7 +30,7 @@ def call(*arguments):
 def test_a_plan_trains_nothing(recipe, tmp_path):
     done = call(recipe, "--data", "data", "--dry-run", "--set", "stages.joint.steps=12")
     assert done.exit_code == 0, done.output
-    for told in ("toy", "CC0, invented", "distillation", "joint", "12", "teacher texts to encode", "GiB"):
+    for told in ("toy", "CC0, invented", "distillation", "joint", "12", "teacher texts to encode", "memory guess", "kB"):
         assert told in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["cache", "data"]
 
@@ -75,6 +75,7 @@ def test_a_run_that_was_broken_off_is_neither_lost_nor_mixed_with_another(recipe
 def test_missing_data_and_packages_are_named_with_the_remedy(recipe, monkeypatch):
     with pytest.raises(DataError, match=r"--data FOLDER or set MIMO_EVAL_DATA"):
         call(recipe, "-o", "model")
+    assert not Path("model.partial").exists()  # nothing to resume or to remove
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mimo-eval\[train\]'"):
         call(recipe, "-o", "model", "--data", "data")

@@ -10,7 +10,7 @@ from huggingface_hub.repocard_data import model_index_to_eval_results
 from mimo_eval.benchmark import Benchmark, Task
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.evaluation import run
-from mimo_eval.integrations.model_card import BEGIN, END, Section, escape, eval_results, section, update_card, updated
+from mimo_eval.integrations.model_card import BEGIN, END, Section, eval_results, section, update_card, updated
 from mimo_eval.models.hashing import HashingEncoder
 
 OTHERS = """---
@@ -142,10 +142,6 @@ def test_names_and_prompts_cannot_break_the_card(result):
     text = updated("", "m", made)
     assert updated(text, "m", made) == text
     assert metadata(text)["model-index"][0]["results"][0]["dataset"]["type"] == evil
-
-
-def test_escape():
-    assert escape("partition(en=1)") == r"partition\(en=1\)" and escape("a\n|b") == r"a \|b"
 
 
 def test_one_model_a_card(result):

@@ -75,7 +75,7 @@ def test_a_pack_is_parsed_once_and_again_when_it_changes(tmp_path, monkeypatch):
     path = write(tmp_path / "p.jsonl", jsonl(PACK))
     first = read("packs", path=path)
     with monkeypatch.context() as patch:
-        patch.setattr("mimo_eval.training.data.readers.packs.json", None)
+        patch.setattr("mimo_eval.training.data.readers.packs.read_objects", None)
         assert read("packs", path=path).revision == first.revision
         assert read("packs", path=path, languages=["de"]).texts() == ["Ein Satz."]
     write(path, jsonl(PACK[:1]))

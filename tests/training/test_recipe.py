@@ -135,10 +135,44 @@ def test_the_plan_counts_rows_steps_and_teacher_texts(file, data):
     assert [stage.batch for stage in two.stages] == [16, 16]
 
 
+def test_a_collection_may_be_a_folder_of_the_data(file, data):
+    """As in `validation` and `contamination`."""
+    named = load_recipe(str(file), ["data.retrieval.options.name=asked"])
+    assert plan(named, data).stages == plan(load_recipe(str(file)), data).stages
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "why"),
+    [
+        ("collection=nosuch", ConfigError, "unknown collection 'nosuch'"),
+        ("measure=nDGC@20", ConfigError, "did you mean nDCG"),
+        ("mix=paralel", ConfigError, "unknown mix"),
+        ("languages=[en,ko]", DataError, "no texts in ko"),
+    ],
+)
+def test_what_cannot_be_validated_is_found_out_before_the_work(file, data, change, error, why):
+    with pytest.raises(error, match=f"^validation: .*{why}"):
+        plan(load_recipe(str(file), [f"validation.{change}"]), data)
+
+
 def test_missing_data_say_how_to_get_them(file, tmp_path):
     recipe = load_recipe(str(file), ["data.parallel.0.download=wget it"])
-    with pytest.raises(DataError, match="does not say what to expect of it; wget it"):
+    with pytest.raises(DataError) as caught:
         plan(recipe, tmp_path)
+    for told in (
+        "missing: parallel (wget it)",
+        "give --data FOLDER",
+        "what to expect of parallel (expected.groups, languages)",
+    ):
+        assert told in str(caught.value)
+
+
+def test_expected_sizes_that_cannot_be_planned_with_are_refused(data, tmp_path):
+    plain = content(data)
+    for expected in ({"positives": 5}, {"groups": 5}):
+        plain["data"]["parallel"][0] |= {"expected": expected, "languages": ["en"]}
+        with pytest.raises(DataError, match=r"expected\.groups, languages"):
+            plan(parse_recipe(plain), tmp_path)
 
 
 def test_missing_data_are_planned_by_what_the_recipe_expects(data, tmp_path):

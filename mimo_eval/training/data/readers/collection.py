@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mimo_eval.collections import load
 from mimo_eval.collections.jsonl import find_file
-from mimo_eval.errors import ConfigError
+from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.files import read_lines
 from mimo_eval.training.data.retrieval import Retrieval
 
@@ -51,8 +51,11 @@ def _of_split(folder: Path, split: str) -> set[str]:
         raise ConfigError(f"split={split}: {folder} is not a folder with queries.jsonl, whose lines say their split")
     groups: dict[str, set[str]] = {}
     for line in read_lines(path):
-        record = json.loads(line.text)
-        groups.setdefault(str(record.get("split")), set()).add(str(record.get("group")))
+        try:
+            record = json.loads(line.text)
+            groups.setdefault(str(record.get("split")), set()).add(str(record.get("group")))
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise DataError(f"{path}:{line.number}: not a JSON object ({error})") from error
     if split not in groups:
         raise ConfigError(f"split={split}: {path} has {', '.join(sorted(groups))}")
     return groups[split]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mimo_eval.collections.jsonl import ENDINGS, clean, usable_lines
+from mimo_eval.collections.jsonl import ENDINGS, clean, read_objects
 from mimo_eval.collections.records import Problems
 from mimo_eval.errors import DataError
 from mimo_eval.files import atomic_write, cache_dir, digest
@@ -103,9 +102,8 @@ def _kept(path: Path, name: str, split: bool) -> pa.Table:
 
 def _rows(path: Path, problems: Problems) -> Iterator[tuple[str, str, str]]:
     """Yield group, language and text of the lines that can be used; note the others."""
-    for line, where in usable_lines(path, problems):
+    for record, where in read_objects(path, problems):
         try:
-            record = json.loads(line.text)
             group, code, text = record["group"], record["lang"], record["text"]
             lang = normalise(code)
         except (KeyError, TypeError):
@@ -114,7 +112,7 @@ def _rows(path: Path, problems: Problems) -> Iterator[tuple[str, str, str]]:
         except DataError as error:
             problems.add("unknown language", where, str(error))
             continue
-        except (ValueError, AttributeError, RecursionError) as error:
+        except AttributeError as error:
             problems.add("unreadable line", where, str(error))
             continue
         if not (isinstance(group, str) and isinstance(text, str)):
