@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -43,7 +44,7 @@ from mimo_eval.systems import Advance, Need, Progress, Work, encode, vector_stor
 RETRIES = 5
 """Times that a process is started again, and its share begun again."""
 PATIENCE = 120.0
-"""Seconds for which processes may take to start; those that have not by then are not waited for."""
+"""Seconds for which processes may take to start, or may lack room in the cluster; they are not waited for any longer."""
 POLL = 2.0
 """Seconds between two looks at what is done."""
 SPREAD = 2**20
@@ -71,6 +72,7 @@ class RayEngine:
         self._model: Encoder | None = None
         self._given: Given | None = None
         self._processes: list[Any] = []
+        self._size: dict[str, float] = {}
 
     def __enter__(self) -> RayEngine:
         return self
@@ -104,17 +106,20 @@ class RayEngine:
             process.fill.remote(self._given, places, Share(number, len(processes)), not large, *rows)
             for number, process in enumerate(processes)
         ]
-        shown, waiting = 0, jobs
-        while waiting:
-            _, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL)
+        shown = 0
+        for ended in _ended(ray, jobs, self._needed()):
+            with _failures(ray, model_name(model), "encode"):
+                ray.get(ended)  # an error is raised at once, not when the others are done
             done = min((sum(map(_chunks, stores)) - before) * shards.CHUNK_ROWS, lacking)
             advance(max(done - shown, 0))
             shown = max(done, shown)
         advance(lacking - shown)
-        with _failures(ray, model_name(model), "encode"):
-            encoded = np.sum(ray.get(jobs), axis=0)
+        encoded = np.sum(ray.get(jobs), axis=0)
         if (shared := shared_store()) is not None:
             shared.refresh()
+            for store, need in zip(stores, needs, strict=True):
+                if not self.keeps(need.role, need.texts):
+                    store.join(need.rows)
         return [int(count) for count in encoded]
 
     def keeps(self, role: Role, texts: Texts) -> bool:
@@ -126,7 +131,8 @@ class RayEngine:
         self._join()
         processes = self._processes_of(model)
         where = _place("query", queries.texts), _place("document", documents.texts)
-        return SpreadScorer(queries, documents, parts=_Parts(self._ray, model_name(model), processes, (self._given, where)))
+        parts = _Parts(self._ray, model_name(model), processes, (self._given, where), self._needed())
+        return SpreadScorer(queries, documents, parts=parts)
 
     def _join(self) -> Any:
         """Return Ray, connected to the cluster."""
@@ -160,6 +166,7 @@ class RayEngine:
         gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 1))
         count = self.workers or gpus or max(cpus, 1)
         size = {"num_cpus": min(1.0, cpus / count), "num_gpus": min(1.0, gpus / count) if gpus else 0}
+        self._size = {"CPU": size["num_cpus"], "GPU": size["num_gpus"]}
         process = ray.remote(max_restarts=RETRIES, max_task_retries=RETRIES, **size)(_Process)
         self._given = partial(ray.get, ray.put(model))  # with each task, so that a process that is started again has it too
         shared = shared_store()
@@ -172,6 +179,10 @@ class RayEngine:
         if not ready:
             raise ConfigError(f"no process of the Ray cluster started within {PATIENCE:.0f} s: it has {there}, all in use?")
         return [signs[sign] for sign in ready]
+
+    def _needed(self) -> dict[str, float]:
+        """Return what the processes need of the cluster."""
+        return {kind: len(self._processes) * each for kind, each in self._size.items()}
 
     def _end(self) -> None:
         for process in self._processes:
@@ -191,8 +202,8 @@ class _Place(NamedTuple):
 class _Parts:
     """The processes of one model as parts of a search; see `search.spread.Parts`."""
 
-    def __init__(self, ray: Any, name: str, processes: list[Any], first: tuple[Any, ...]) -> None:
-        self._ray, self._name, self._processes, self._first = ray, name, processes, first
+    def __init__(self, ray: Any, name: str, processes: list[Any], first: tuple[Any, ...], needed: dict[str, float]) -> None:
+        self._ray, self._name, self._processes, self._first, self._needed = ray, name, processes, first, needed
         self.count = len(processes)
 
     def ask(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> list[Any]:
@@ -207,7 +218,10 @@ class _Parts:
             if asked is not None
         ]
         with _failures(self._ray, self._name, "search"):
-            return list(self._ray.get(jobs))
+            answers: dict[Any, Any] = {}
+            for ended in _ended(self._ray, jobs, self._needed):
+                answers.update(zip(ended, self._ray.get(ended), strict=True))
+            return [answers[job] for job in jobs]
 
 
 class _Process:
@@ -282,6 +296,27 @@ class _Process:
         return self._texts[place.file]
 
 
+def _ended(ray: Any, jobs: Sequence[Any], needed: dict[str, float]) -> Iterator[list[Any]]:
+    """Yield the jobs that have ended since the last time, at least every POLL seconds, until all have.
+
+    :param needed: what the processes need of the cluster. If it has less, some wait for a machine, and may do so for ever.
+    :raises ModelError: if it has had less for PATIENCE seconds.
+    """
+    waiting, enough = list(jobs), time.monotonic()
+    while waiting:
+        ended, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL)
+        yield ended
+        there = ray.cluster_resources()
+        if all(there.get(kind, 0.0) > amount - 0.01 for kind, amount in needed.items()):
+            enough = time.monotonic()
+        elif waiting and time.monotonic() - enough > PATIENCE:
+            lost = ", ".join(f"{there.get(kind, 0.0):g} of {amount:g} {kind}s" for kind, amount in needed.items() if amount)
+            raise ModelError(
+                f"a machine of the cluster is gone (for {PATIENCE:.0f} s there were {lost}); "
+                "what was encoded is kept, run the same command again to go on"
+            )
+
+
 @contextmanager
 def _failures(ray: Any, name: str, method: str) -> Iterator[None]:
     """Raise what was raised in a process, without the cluster's traceback."""
@@ -292,7 +327,11 @@ def _failures(ray: Any, name: str, method: str) -> Iterator[None]:
             raise type(error.cause)(str(error.cause)) from None
         raise ModelError(f"{name}: {method} failed in a process of the cluster: {error.cause!r}") from error
     except ray.exceptions.RayError as error:
-        why = re.sub(r"\x1b\[\d+m", "", str(error)).splitlines()[0]
+        said = re.sub(r"\x1b\[\d+m", "", str(error))
+        lacking = re.search(r"ModuleNotFoundError: .*", said)
+        why = lacking[0] if lacking else said.splitlines()[0]
+        if lacking or isinstance(error, ray.exceptions.RuntimeEnvSetupError):
+            raise ModelError(f"{name}: {why}, on a machine of the cluster; install there what is installed here") from error
         raise ModelError(
             f"{name}: the processes of the cluster died {RETRIES + 1} times (out of memory?): {why}; "
             "what was encoded is kept, run the same command again to go on"

@@ -15,6 +15,8 @@ PACKAGES = (
     "bm25s", "datasets", "faiss-cpu", "faiss-gpu", "ir-measures", "numpy", "pandas", "sentence-transformers", "torch",
     "transformers",
 )  # fmt: skip
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container sees the limits of its own control group (version 2)."""
 
 
 def describe() -> dict[str, Any]:
@@ -53,6 +55,18 @@ def _git() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return commit.stdout.strip() + ("+" if status.stdout.strip() else "") if commit.returncode == 0 else None
+
+
+def available_memory() -> int:
+    """Return the bytes that this process may still take: of the machine, or of the container if that has fewer."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit, used = (int((CGROUP / f"memory.{name}").read_text("utf-8")) for name in ("max", "current"))
+    except (OSError, ValueError):  # no such files, or no limit: `max`
+        return free
+    return max(0, min(free, limit - used))
 
 
 def peak_memory() -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 import pandas as pd
@@ -46,6 +46,7 @@ from mimo_eval.search.onepass import PoolRanking
 from mimo_eval.systems import ROLES, Engine, Progress, Work, rankings
 
 logger = logging.getLogger(__name__)
+DAY = 86_400
 
 
 @dataclass
@@ -188,16 +189,19 @@ def run(
             return Outcome(before, folder, reused=True)
         if folder:
             _refuse_unwritable(folder)
-        runs = folder / "runs.partial" if folder and save_runs else None
-        for task, collection in loaded:
-            _evaluate_task(state, task, collection, benchmark, parsed, runs)
-        state.work.timings["total"] = perf_counter() - start
-        result = _result(state, benchmark, collections, key)
+        runs = _runs_folder(folder) if folder and save_runs else None
+        try:
+            for task, collection in loaded:
+                _evaluate_task(state, task, collection, benchmark, parsed, runs)
+            state.work.timings["total"] = perf_counter() - start
+            result = _result(state, benchmark, collections, key)
+            if folder and runs:
+                _place_runs(runs, folder / "runs")
+        finally:
+            if runs:
+                shutil.rmtree(runs, ignore_errors=True)
     if folder:
         result.geometry = _kept_geometry(folder) if hasattr(state.model, "fingerprint") else {}
-        if runs:
-            shutil.rmtree(folder / "runs", ignore_errors=True)
-            runs.rename(folder / "runs")
         write_result(folder, result, pd.concat(state.queries, ignore_index=True))
     return Outcome(result, folder, reused=False)
 
@@ -221,14 +225,33 @@ def _kept_geometry(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _refuse_unwritable(folder: Path) -> None:
-    """Find out before the work whether its result can be written; runs of a broken-off evaluation are removed."""
+    """Find out before the work whether its result can be written; what runs a killed evaluation left a day ago is removed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-        shutil.rmtree(folder / "runs.partial", ignore_errors=True)
+        for left in folder.glob("runs.*partial"):
+            if time() - left.stat().st_mtime > DAY:
+                shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise ConfigError(f"{folder}: results cannot be written ({error.strerror}); choose another folder with -o") from error
+
+
+def _runs_folder(folder: Path) -> Path:
+    """Return a new folder for runs that is this process's own: another may evaluate the same."""
+    made = Path(tempfile.mkdtemp(dir=folder, prefix="runs.", suffix=".partial"))
+    made.chmod(folder.stat().st_mode & 0o777)  # mkdtemp's is for its owner alone
+    return made
+
+
+def _place_runs(made: Path, runs: Path) -> None:
+    """Put finished runs in the place of earlier ones; of two processes at once the first one's stay, which are the same."""
+    shutil.rmtree(runs, ignore_errors=True)
+    try:
+        made.rename(runs)
+    except OSError:
+        if not runs.is_dir():
+            raise
 
 
 def _has_vectors(model: Model) -> bool:

@@ -72,7 +72,7 @@ def touch(folder: Path) -> None:
 
 @contextmanager
 def unused(folder: Path) -> Iterator[bool]:
-    """Say whether no process uses a folder; while the `with` block runs, none can begin to.
+    """Say whether no process holds a folder. One that begins to use it in the `with` block is not stopped, and holds nothing.
 
     :param folder: a folder of the cache.
     """

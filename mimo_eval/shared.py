@@ -1,9 +1,10 @@
 """A store that machines share beside their own cache folders: `$MIMO_EVAL_STORE`, a URL that fsspec understands.
 
 The cache folder stays the working copy. Vectors and collections that are written there are put into the store as well, under
-the same names, and what is lacking there is fetched. An object is put whole or not at all; what is fetched is compared with
-its checksum, and counts as missing if it differs, so it is made again and replaced. Keys, endpoints and retries are those of
-fsspec and its clients (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, …): nothing of them is read or kept here.
+the same names, and what is lacking there is fetched. On S3, GCS and in local folders an object is put whole or not at all; of
+other kinds this is not known. What is fetched is compared with its checksum, and counts as missing if it differs, so it is made
+again and replaced. Keys, endpoints and retries are those of fsspec and its clients (`AWS_ACCESS_KEY_ID`, …):
+nothing of them is read or kept here.
 """
 
 from __future__ import annotations
@@ -165,10 +166,10 @@ def _refuse_without_bucket(error: FileNotFoundError) -> None:
 
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
-    """Give the name of a temporary file beside another, and remove what is left of it."""
+    """Give the name of a temporary file beside another, and remove what is left of it; `.tmp` are those of who holds a lock."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         os.close(handle)
     except OSError as error:
         raise CacheError(

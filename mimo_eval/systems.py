@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from time import perf_counter
@@ -17,7 +17,7 @@ import xxhash
 from mimo_eval.asking import asking, fingerprint
 from mimo_eval.collections import Collection, Texts
 from mimo_eval.embeddings import Share, VectorStore
-from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.errors import ModelError
 from mimo_eval.mixing import Pool
 from mimo_eval.models.loading import Model, model_name
 from mimo_eval.protocols import Combination, Derived, Encoder, Hits, Retriever, Role
@@ -83,6 +83,8 @@ class Work:
     engines: list[str] = field(default_factory=list)
     engine: Engine | None = None
     """What encodes; None for this process."""
+    spread: bool = True
+    """Whether the engine may search too. It holds one model at a time, so not for models whose lists are read by turns."""
     index: IndexSpec | None = None
     """By which encoders' vectors are searched; None for exact search."""
     approximate: list[dict[str, Any]] = field(default_factory=list)
@@ -116,7 +118,7 @@ def rankings(model: Model, collection: Collection, pools: Sequence[Pool], work: 
     :return: an iterator over the rankings, in the order of the corpora.
     """
     if isinstance(model, Combination):
-        parts = [rankings(base, collection, pools, work) for base in model.bases]
+        parts = [rankings(base, collection, pools, replace(work, spread=False)) for base in model.bases]
         return (_combined(model, collection, found, work) for found in zip(*parts, strict=True))
     scorer = _scorer(model, collection, pools, work)
     one_pass = OnePass(collection, pools, scorer, work.depth)
@@ -152,10 +154,9 @@ def _scorer(model: Model, collection: Collection, pools: Sequence[Pool], work: W
     if isinstance(model, Encoder):
         stores = encode_pools(model, collection, pools, work)
         work.engines.append(engine().name)
-        if work.engine is not None and hasattr(model, "fingerprint") and work.engine.keeps("document", collection.documents):
-            if work.index is not None:
-                raise ConfigError(f"--index {work.index}: vectors stay on the machines that made them; leave --index out")
-            return work.engine.scorer(model, stores["query"], stores["document"])
+        cluster = work.engine if work.spread and work.index is None and hasattr(model, "fingerprint") else None
+        if cluster is not None and cluster.keeps("document", collection.documents):
+            return cluster.scorer(model, stores["query"], stores["document"])
         dense = DenseScorer(stores["query"], stores["document"])
         return dense if work.index is None else _approximate(model, dense, work.index, pools, work)
     if not isinstance(model, Retriever):

@@ -42,6 +42,8 @@ class Hub(ThreadingHTTPServer):
         """Name to a commit that stands for the content instead of its hash."""
         self.page = ""
         """Paths that match are answered with an HTML page."""
+        self.refused: dict[str, int] = {}
+        """Paths that match are answered with a status."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
@@ -86,6 +88,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.page and re.search(self.server.page, path):
             self.reply(200, PAGE, {"Content-Type": "text/html"})
             return
+        for pattern, status in self.server.refused.items():
+            if re.search(pattern, path):
+                self.reply(status, b"{}", {"Content-Type": "application/json"})
+                return
         api, file, cdn = API.fullmatch(path), FILE.fullmatch(path), CDN.fullmatch(path)
         if cdn:
             self.content(self.server.files(cdn[1], "datasets")[cdn[2]], cdn[2], {})

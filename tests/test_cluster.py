@@ -77,6 +77,17 @@ class Slow:
         return np.array(rows, np.float32) / 7
 
 
+class FirstFails(Slow):
+    """Fails in the process that is asked first; the others take their time."""
+
+    def encode(self, texts, *, role, lang):
+        try:
+            open(self.log + ".first", "x").close()
+        except FileExistsError:
+            return super().encode(texts, role=role, lang=lang)
+        raise ValueError("no such luck")
+
+
 class Elsewhere(Slow):
     """In a process of the cluster, the cache is another folder, as on another machine."""
 
@@ -244,6 +255,32 @@ def test_a_process_killed_while_it_searches_is_asked_again(
     assert read_queries(outcomes[0].folder).equals(read_queries(alone.folder))
 
 
+@pytest.mark.parametrize("options", [{"model": "rrf(hashing(dim=64), hashing(dim=32))"}, {"index": "HNSW16"}])
+def test_what_the_cluster_cannot_search_is_searched_here(
+    slow: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    """Lists of a combination's models are read by turns, and the cluster holds one model; an index lies on this machine."""
+    monkeypatch.setattr(cluster, "SPREAD", 1)
+    monkeypatch.setattr(onepass, "WHOLE", 0)
+    model, index, benchmark = options.get("model", "hashing(dim=64)"), options.get("index"), quick(folder)
+    benchmark = evaluation.changed(benchmark, mixes=MIXES)
+    with RayEngine() as engine:
+        made = evaluation.run(model, benchmark, output=tmp_path / "ray", engine=engine, index=index)
+    alone = evaluation.run(model, benchmark, output=tmp_path / "alone", index=index)
+    assert made.result.encoded["encoded"] == (16_080 if "model" in options else 8040)
+    assert alone.result.encoded["encoded"] == 0
+    assert made.result.settings == alone.result.settings
+    assert bool(made.result.approximate) == ("index" in options)
+
+
+def test_an_error_is_raised_while_others_are_at_work(slow: ModuleType, folder: Path, tmp_path: Path) -> None:
+    with RayEngine() as engine:
+        start = time.monotonic()
+        with pytest.raises(ModelError, match=r"^slow: encode failed: ValueError: no such luck$"):
+            evaluation.run(slow.FirstFails(tmp_path / "log", pause=120.0), quick(folder), engine=engine)
+        assert time.monotonic() - start < 100
+
+
 def test_processes_with_a_cache_of_their_own_and_a_store(
     slow: ModuleType, folder: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -334,3 +371,34 @@ def test_no_cluster_at_an_address_is_one_line(folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(cluster, "require", lambda module, extra: Elsewhere)
     with pytest.raises(ConfigError, match="--address nowhere:1: no Ray cluster can be reached"):
         evaluation.run("hashing", quick(folder), engine=RayEngine("nowhere:1"))
+
+
+class Shrunk:
+    """Stands in for Ray with a cluster that has lost a machine, or gets it back: its jobs never end, or end then."""
+
+    exceptions = ray.exceptions
+
+    def __init__(self, *cpus: float) -> None:
+        self.cpus = list(cpus)
+
+    def wait(self, jobs: list[str], num_returns: int, timeout: float) -> tuple[list[str], list[str]]:
+        time.sleep(0.01)
+        return (jobs, []) if not self.cpus else ([], jobs)
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": self.cpus.pop(0) if self.cpus else 4.0}
+
+
+def test_a_machine_that_is_gone_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 0.05)
+    with pytest.raises(ModelError, match=r"a machine of the cluster is gone \(.* 2 of 4 CPUs\); .* run the same command again"):
+        list(cluster._ended(Shrunk(*[2.0] * 1000), ["job"], {"CPU": 4.0, "GPU": 0}))
+    back = [*[2.0] * 3, 4.0] * 10  # never away for long
+    assert list(cluster._ended(Shrunk(*back), ["job"], {"CPU": 4.0, "GPU": 0}))[-1] == ["job"]
+
+
+def test_a_missing_package_is_not_taken_for_a_lack_of_memory() -> None:
+    error = ray.exceptions.RaySystemError("it died\nModuleNotFoundError: No module named 'mimo_eval'")
+    said = r"^slow: ModuleNotFoundError: No module named 'mimo_eval', on a machine of the cluster; install there"
+    with pytest.raises(ModelError, match=said), cluster._failures(ray, "slow", "encode"):
+        raise error

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from mimo_eval.collections import Collection
-from mimo_eval.embeddings import Filled, VectorStore, check_vectors, read_chunk, shards
+from mimo_eval.embeddings import Filled, Share, VectorStore, check_vectors, read_chunk, shards
 from mimo_eval.errors import CacheError, ModelError
 
 MODEL = {"model": "toy", "identity": "1"}
@@ -172,6 +172,39 @@ def test_a_damaged_chunk_is_encoded_again_and_never_used(ten: Collection, cache:
     assert vectors.fill("en", everything(ten), encoder) == Filled(4, 6)
     assert encoder.texts == [f"text number {i}" for i in range(4, 8)]
     assert vectors.gather(everything(ten)) == pytest.approx(expected(ten))
+
+
+def test_a_share_that_goes_on_does_not_read_the_vectors_of_others(
+    collect: Callable[..., Collection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = collect({"en": words(40)}, {"en": {"q": "?"}}, {"q": {"g000": 1}})
+    assert store(collection).fill("en", everything(collection), Recorder(), share=Share(0, 2)) == Filled(20, 0)
+    verified: list[int] = []
+
+    def noted(path: Path, verify: bool = True) -> Any:
+        chunk = read_chunk(path, verify)
+        if verify and chunk is not None:
+            verified.append(int(path.stem))
+        return chunk
+
+    monkeypatch.setattr(shards, "read_chunk", noted)
+    assert store(collection).fill("en", everything(collection), Recorder(), share=Share(1, 2)) == Filled(20, 0)
+    assert {number for number in verified if number % 2 == 0} <= {0}  # one chunk says how wide vectors are
+    assert store(collection).gather(everything(collection)) == pytest.approx(expected(collection))
+
+
+def test_a_damaged_chunk_of_another_version_is_not_copied(collect: Callable[..., Collection], cache: Path) -> None:
+    first = collect({"en": words(10)}, {"en": {"q": "?"}}, {"q": {"g000": 1}}, "first")
+    store(first).fill("en", everything(first), Recorder())
+    victim = chunk_files(cache)[1]
+    data = bytearray(victim.read_bytes())
+    data[-5] ^= 0x10
+    victim.write_bytes(data)
+    second = collect({"en": {"g999": "new", **words(10)}}, {"en": {"q": "?"}}, {"q": {"g000": 1}}, "second")
+    encoder, vectors = Recorder(), store(second)
+    assert vectors.fill("en", everything(second), encoder) == Filled(5, 6)
+    assert sorted(encoder.texts) == ["new", *(f"text number {i}" for i in range(4, 8))]
+    assert vectors.gather(everything(second)) == pytest.approx(expected(second))
 
 
 def test_many_chunks_need_few_open_files(collect: Callable[..., Collection], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 import pytrec_eval
 from ir_measures import AP, RR, nDCG
 
-from mimo_eval import evaluate
+from mimo_eval import evaluate, evaluation
 from mimo_eval.benchmark import Benchmark, Task, load_benchmark
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError, ModelError
@@ -512,3 +512,19 @@ def test_evaluating_again_keeps_the_geometry(toy: Path, tmp_path: Path) -> None:
     first.result.geometry = {"toy": {"n": 3}}
     write_json_result(first.folder, first.result)
     assert run(model, benchmark, output=tmp_path, again=True).result.geometry == {"toy": {"n": 3}}
+
+
+def test_two_that_save_runs_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
+    """The second begins and ends while the first is at work."""
+    first = evaluation._runs_folder(tmp_path)
+    (first / "a").write_text("1")
+    evaluation._refuse_unwritable(tmp_path)
+    second = evaluation._runs_folder(tmp_path)
+    (second / "a").write_text("1")
+    evaluation._place_runs(second, tmp_path / "runs")
+    evaluation._place_runs(first, tmp_path / "runs")
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+    old = evaluation._runs_folder(tmp_path)
+    os.utime(old, (0, 0))
+    evaluation._refuse_unwritable(tmp_path)
+    assert not old.exists()

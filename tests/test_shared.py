@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from s3 import S3, server
@@ -19,6 +20,7 @@ from mimo_eval.errors import CacheError, ConfigError, DataError, MissingExtraErr
 from mimo_eval.models.loading import load_model
 from mimo_eval.results import read_queries
 from mimo_eval.shared import shared_store
+from mimo_eval.systems import vector_store
 
 
 @pytest.fixture(scope="module")
@@ -267,3 +269,23 @@ def test_a_half_encoded_share_is_taken_over_by_another_machine(url: str, folder:
     machine("b")
     filled = encode_collection(Dies(), load(str(folder)), ["document"], Share(0, 2))
     assert (filled.encoded, filled.read) == (3, 7)  # of the chunks of 4, 3 and 3 texts, the last was in hand
+
+
+def test_a_file_is_joined_with_the_stores_only_under_its_lock(url: str, folder: Path, machine: Callable[[str], Path]) -> None:
+    """Another process of this machine may have written more rows than the store has yet."""
+    machine("a")
+    model, collection = load_model("hashing"), load(str(folder))
+    store = vector_store(model, "document", collection.documents, lambda model: folder)
+    rows = collection.documents.rows("de")
+    store.fill("de", rows[:2], lambda texts, lang: model.encode(texts, role="document", lang=lang))
+    machine("b")
+    there = vector_store(model, "document", load(str(folder)).documents, lambda model: folder)
+    there.shards["de"]._shared = None
+    there.fill("de", rows[2:3], lambda texts, lang: model.encode(texts, role="document", lang=lang))
+    shard = vector_store(model, "document", load(str(folder)).documents, lambda model: folder).shards["de"]
+    before = shard._path(0).read_bytes()
+    assert {number: offsets.tolist() for number, offsets in shard.missing(np.arange(4)).items()} == {0: [0, 1, 3]}
+    assert shard._path(0).read_bytes() == before
+    vector_store(model, "document", load(str(folder)).documents, lambda model: folder).join(rows[:4])
+    shard.forget(0)
+    assert {number: offsets.tolist() for number, offsets in shard.missing(np.arange(4)).items()} == {0: [3]}

@@ -33,7 +33,8 @@ MACHINE = {
 
 def record(*findings: dict, quick: bool = False) -> dict:
     rows = [Row(2, "second", "a peer")._asdict(), Row(1, "first", "a peer")._asdict()]
-    return {"machine": MACHINE, "rows": {"some": {"rows": rows, "quick": quick, "date": "2026-01-31", "findings": [*findings]}}}
+    some = {"rows": rows, "quick": quick, "date": "2026-01-31", "machine": MACHINE, "findings": [*findings]}
+    return {"rows": {"some": some}}
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +75,47 @@ def test_a_row_without_figures_says_so():
 def test_the_page_says_what_was_measured_at_small_sizes():
     assert page.made(record()) == "Measured 2026-01-31: 1, 2."
     assert page.made(record(quick=True)) == "Measured 2026-01-31 with `--quick`: 1, 2."
+
+
+def test_rows_are_attributed_to_the_machine_that_they_were_measured_on():
+    several = record()
+    for name, number, gpu in (("here", 4, None), ("there", 3, "a GPU")):
+        rows = [Row(number, name, "a peer")._asdict()]
+        several["rows"][name] = several["rows"]["some"] | {"rows": rows, "machine": MACHINE | {"gpu": gpu}}
+    first, second = page.machines(several).split("\n\n")
+    assert first.startswith("Machine of 1, 2, 4: 2 cores (a processor), 24.0 GiB, no GPU; ")
+    assert second.startswith("Machine of 3: 2 cores (a processor), 24.0 GiB, a GPU; ")
+
+
+def test_a_row_that_failed_does_not_keep_its_older_figures(data, tmp_path, monkeypatch):
+    from benchmarks.speed import __main__ as command
+
+    def measured(name, settings):
+        if name == "encoding":
+            raise RuntimeError("it fails")
+        return {"rows": [], "findings": [], "name": name}
+
+    old = {name: record()["rows"]["some"] for name in ("encoding", "cluster", "mixed")}
+    monkeypatch.setattr(command, "RESULTS", tmp_path / "results.json")
+    command.RESULTS.write_text(json.dumps({"rows": old}), "utf-8")
+    written = []
+    monkeypatch.setattr(command, "write_page", written.append)
+    monkeypatch.setattr(command, "measured_rows", measured)
+    monkeypatch.setattr(command, "PEERS", ())
+    monkeypatch.setattr(sys, "argv", ["speed", "--rows", "encoding,mixed", "--write", "--data", str(data)])
+    with pytest.raises(SystemExit, match="failed: encoding"):
+        command.main()
+    rows = written[0]["rows"]
+    assert set(rows) == {"cluster", "mixed"} and rows["cluster"] == old["cluster"] and rows["mixed"]["name"] == "mixed"
+
+
+def test_a_cluster_of_two_is_not_compared_with_one_core(monkeypatch):
+    torch = pytest.importorskip("torch")
+    from benchmarks.speed.rows import cluster
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    with pytest.raises(RuntimeError, match="unset OMP_NUM_THREADS"):
+        next(cluster.measure(harness.Settings(True, 1, Path())))
 
 
 def test_only_what_lies_between_the_marks_changes():

@@ -49,7 +49,7 @@ def main() -> None:
     if missing := [name for name in PEERS if find_spec(name) is None]:
         sys.exit(f"not installed: {', '.join(missing)}; pip install -c constraints.txt -e '.[speed]'")
     settings = Settings(options.quick, options.repeats or (2 if options.quick else 3), data.resolve())
-    record = {"machine": machine(), "rows": {}}
+    record: dict[str, Any] = {"rows": {}}
     failed = []
     for name in chosen:
         print(f"{name} …", file=sys.stderr, flush=True)
@@ -61,7 +61,8 @@ def main() -> None:
     print(table(record))
     if options.write:
         before = json.loads(RESULTS.read_text("utf-8"))["rows"] if RESULTS.exists() else {}
-        record["rows"] = {name: (before | record["rows"])[name] for name in NAMES if name in before | record["rows"]}
+        rows = {name: module for name, module in before.items() if name not in chosen} | record["rows"]  # none that failed
+        record["rows"] = {name: rows[name] for name in NAMES if name in rows}
         write_page(record)
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
@@ -72,6 +73,7 @@ def measured_rows(name: str, settings: Settings) -> dict[str, Any]:
         "rows": [row._asdict() for row in import_module(f"benchmarks.speed.rows.{name}").ROWS],
         "quick": settings.quick,
         "date": datetime.now(timezone.utc).date().isoformat(),
+        "machine": machine(),
         "findings": list(measured(name, settings)),
     }
 

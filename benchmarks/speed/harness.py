@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 """Of the checkout, from where processes are started."""
 ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # two spinning thread pools on two cores are slower than one thread
+    "OPENBLAS_THREAD_TIMEOUT": "4",  # both as the command line sets them
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "HF_UPDATE_DOWNLOAD_COUNTS": "0",

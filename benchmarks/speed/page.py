@@ -60,10 +60,18 @@ def made(record: dict[str, Any]) -> str:
     return "Measured " + "; ".join(f"{when}: {', '.join(map(str, sorted(numbers)))}" for when, numbers in rows.items()) + "."
 
 
+def machines(record: dict[str, Any]) -> str:
+    """Return every machine that rows were measured on, a paragraph each, with the rows."""
+    rows: dict[str, list[int]] = {}
+    for module in record["rows"].values():
+        rows.setdefault(described(module["machine"]), []).extend(row["number"] for row in module["rows"])
+    return "\n\n".join(f"Machine of {', '.join(map(str, sorted(numbers)))}: {machine}" for machine, numbers in rows.items())
+
+
 def page(text: str, record: dict[str, Any]) -> str:
-    """Return README.md with its table and machine made anew."""
+    """Return README.md with its table and machines made anew."""
     head, tail = text.split(BEGIN)[0], text.split(END)[1]
-    return f"{head}{BEGIN}\n{table(record)}\n\n{made(record)} Machine: {described(record['machine'])}\n{END}{tail}"
+    return f"{head}{BEGIN}\n{table(record)}\n\n{made(record)}\n\n{machines(record)}\n{END}{tail}"
 
 
 def write_page(record: dict[str, Any]) -> None:

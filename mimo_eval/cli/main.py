@@ -80,6 +80,7 @@ def cli(verbose: int) -> None:
     # two libraries whose threads spin while they wait are slower together than one alone
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("KMP_BLOCKTIME", "0")  # the same for Intel's OpenMP, of conda
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")  # the same for NumPy, whose products come before FAISS's
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 

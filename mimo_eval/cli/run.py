@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mimo_eval.cli.options import data_option, languages_option, load_models, model_options, output_option
+from mimo_eval.errors import ConfigError
 
 if TYPE_CHECKING:
     from mimo_eval.results import Result
@@ -64,6 +65,8 @@ def command(
     A model is a name (see `mimo-eval models`), with arguments if need be: 'bm25(k1=1.2)'; a folder or hub id of a
     sentence-transformers model; or module:attribute. Nothing is computed that is stored already.
     """
+    if address and engine != "ray":
+        raise ConfigError(f"--address {address}: is of a Ray cluster; add --engine ray")
     from mimo_eval import evaluation
     from mimo_eval import languages as codes
     from mimo_eval.benchmark import load_benchmark

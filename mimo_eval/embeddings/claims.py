@@ -8,9 +8,10 @@ encode a chunk that another has in hand; what they write is whole all the same.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from mimo_eval import locks
 from mimo_eval.embeddings import shards
 from mimo_eval.errors import CacheError
 
+DAY = 86_400
 FILES = 4096
 LOCKS = ".locks"
 logger = logging.getLogger(__name__)
@@ -83,6 +85,10 @@ def _leftovers(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in folder.glob(".*.tmp"):
         found.setdefault(path.name[1:].partition(".")[0], []).append(path)
+    for path in folder.glob(".*.part"):  # is fetched without a lock
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > DAY:
+                found.setdefault(path.name[1:].partition(".")[0], []).append(path)
     return found
 
 

@@ -20,8 +20,8 @@ from mimo_eval.errors import CacheError
 from mimo_eval.shared import shared_store
 
 CHUNK_ROWS = 2048
-TILE_ROWS = 16_384
-"""Vectors that are in memory at a time; larger tiles are not searched faster on a CPU."""
+TILE_ROWS = 32_768
+"""Vectors that are in memory at a time: FAISS starts its lists anew with every tile, so smaller ones are searched slower."""
 CHUNK_NAME, VERSION_NAME = re.compile(r"(\d{6,12})\.safetensors"), re.compile(r"[0-9a-f]{20}")
 OPEN_CHUNKS = 16
 """Chunks of a language that are mapped at a time: each holds an open file."""
@@ -60,6 +60,11 @@ class Shard:
             if len(self._chunks) > OPEN_CHUNKS:
                 self._chunks.popitem(last=False)
         return chunk
+
+    def texts(self, number: int) -> np.ndarray | None:
+        """Return the (n, 16) hashes of a chunk's texts, or None if it is not there; its vectors are not read or verified."""
+        chunk = read_chunk(self._path(number), verify=False) or self.chunk(number)
+        return None if chunk is None else chunk.texts
 
     def forget(self, number: int) -> None:
         """Look at a chunk's file anew: another process may have written it."""
@@ -110,10 +115,12 @@ class Shard:
                 if self.chunk(number) is not None:
                     self._shared.put(self._path(number))
 
-    def missing(self, rows: np.ndarray) -> dict[int, np.ndarray]:
+    def missing(self, rows: np.ndarray, claimed: bool = False) -> dict[int, np.ndarray]:
         """Return what is not yet encoded of some rows; what is, is fetched from the store that machines share.
 
         :param rows: row numbers, ascending.
+        :param claimed: whether their chunks are locked by the caller. Only then are files that lie here joined with those of
+            the store: another process may just have written one that the store does not have yet.
         :return: chunk number to offsets in the chunk, only where some are missing.
         """
         found = {}
@@ -121,7 +128,7 @@ class Shard:
             self._fetch(numbers - self.numbers(elsewhere=False))
         for number, offsets in _by_chunk(rows):
             lacking = _lacking(self.chunk(number), offsets)
-            if len(lacking) and self._shared is not None:
+            if len(lacking) and claimed and self._shared is not None:
                 lacking = _lacking(self._merge(number), offsets)
             if len(lacking):
                 found[number] = lacking
@@ -178,17 +185,6 @@ class Shard:
         if not np.array_equal(chunk.rows[at], offsets):
             raise CacheError(f"{self._path(number)}: not every row is encoded; run again to encode it")
         return self.storage.decode(chunk.vectors[at])
-
-    def tiles(self, rows: np.ndarray, size: int = TILE_ROWS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Stream vectors of ascending rows.
-
-        :param rows: row numbers.
-        :param size: most rows in one tile.
-        :yield: (rows of the tile, (n, d) float32); the array is used again for the next tile where shapes allow.
-        """
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            yield part, self.gather(part)
 
     def width(self) -> int | None:
         """Return the width of the vectors, or None if there are none."""
@@ -247,11 +243,11 @@ class TextIndex:
         return index
 
     def add(self, shard: Shard, number: int) -> None:
-        """Index one chunk; a damaged one is passed over."""
-        chunk = shard.chunk(number)
-        if chunk is None or not len(chunk.texts):
+        """Index one chunk by its texts alone: vectors are compared with their checksum when they are taken."""
+        texts = shard.texts(number)
+        if texts is None or not len(texts):
             return
-        keys = np.ascontiguousarray(chunk.texts[:, :8]).view(np.uint64).reshape(-1)
+        keys = np.ascontiguousarray(texts[:, :8]).view(np.uint64).reshape(-1)
         places = (np.uint64(len(self._chunks)) << np.uint64(32)) + np.arange(len(keys), dtype=np.uint64)
         self._chunks.append((shard, number))
         order = np.argsort(keys, kind="stable")
@@ -280,6 +276,8 @@ class TextIndex:
                 number, offset = divmod(int(places[at[i]]), 1 << 32)
                 shard, chunk_number = self._chunks[number]
                 chunk = shard.chunk(chunk_number)
-                if int(i) not in found and chunk is not None and np.array_equal(chunk.texts[offset], hashes[i]):
+                if int(i) in found or chunk is None or offset >= len(chunk.texts):  # damaged, or made again of fewer texts
+                    continue
+                if np.array_equal(chunk.texts[offset], hashes[i]):
                     found[int(i)] = np.asarray(chunk.vectors[offset])
         return found

@@ -184,12 +184,23 @@ class VectorStore:
         encoded = 0
         for number in claimed(shard.folder, lacking):
             shard.forget(number)  # another process may have written it
-            offsets = shard.missing(lacking[number] + number * shards.CHUNK_ROWS).get(number)
+            offsets = shard.missing(lacking[number] + number * shards.CHUNK_ROWS, claimed=True).get(number)
             if offsets is not None:
                 encoded += self._fill_chunk(lang, number, offsets, encode, known, exact)
             known.add(shard, number)
             progress(len(lacking[number]))
         return Filled(encoded, len(rows) - encoded)
+
+    def join(self, rows: np.ndarray) -> None:
+        """Join chunks that lie here in part with what other machines have put into the store that machines share.
+
+        :param rows: rows of the collection, ascending.
+        """
+        for lang, shard in self.shards.items():
+            lacking = shard.missing(self._position[rows[self.texts.language[rows] == self.texts.languages.index(lang)]])
+            for number in claimed(shard.folder, lacking) if lacking else ():
+                shard.forget(number)
+                shard.missing(lacking[number] + number * shards.CHUNK_ROWS, claimed=True)
 
     def _exact(self, lang: str) -> TextIndex:
         """Return where uncoded vectors of this encoder are found, if those to be stored are codes of them."""

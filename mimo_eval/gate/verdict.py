@@ -251,12 +251,16 @@ def _nothing_lost(sides: Sequence[Side], measures: Sequence[str]) -> None:
 def _lost(sides: Sequence[Side], measures: Sequence[str], policy: Policy) -> Iterator[Kept]:
     """Count queries that lost their value: they are in no paired test, so a model could pass by failing where it was bad."""
     for paired in pair(sides, measures):
-        scores = paired.scores
-        place = {"collection": scores.collection, "setting": scores.setting, "mix": scores.mix, "language": None}
+        scores, languages = paired.scores, paired.queries["lang"].to_numpy()
+        place = {"collection": scores.collection, "setting": scores.setting, "mix": scores.mix}
+        usual = policy.measures or (main_measure(sides[0].result, scores),)
         for measure in (m for m in measures if m in paired.values[0] and m in paired.values[1]):
-            lost = np.flatnonzero(paired.lost(measure, 0, 1))
-            if len(lost) and not policy.rule(measure=measure, **place).ignore:
-                share = len(lost) / int(paired.values[0][measure].notna().sum())
+            rules = {lang: policy.rule(measure=measure, language=lang, **place) for lang in set(languages)}
+            meant = [lang for lang, rule in rules.items() if not rule.ignore and (measure in usual or rule.measure == measure)]
+            asked = np.isin(languages, meant)
+            lost = np.flatnonzero(paired.lost(measure, 0, 1) & asked)
+            if len(lost):
+                share = len(lost) / int(paired.values[0][measure].notna()[asked].sum())
                 what = (
                     f"{measure} in {scores.collection} {scores.mix}: share of the baseline's queries that have no value now, "
                     f"{len(lost):,} in number, such as {paired.queries['query_id'].iloc[lost[0]]}"

@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.models import own_tokens
-from mimo_eval.models.batching import Tokens, ahead, cut, windows
+from mimo_eval.models.batching import Tokens, cut, windows
 from mimo_eval.models.kernels import out_of_memory
 from mimo_eval.models.own_tokens import Recipe
 from mimo_eval.protocols import Role
+from mimo_eval.threads import ahead
 
 logger = logging.getLogger(__name__)
 
-PER_CORE = 1024
-"""Tokens per batch and thread of a CPU where the user says nothing: with 4096, all-MiniLM takes 16 % longer, since what a layer
-makes of them no longer fits into the caches."""
+ON_CPU = 2**11
+"""Tokens per batch of a CPU where the user says nothing: with 4096, all-MiniLM takes 16 % longer, since what a layer makes of
+them no longer fits into the caches. Not more for more threads: then vectors would differ in their last bits from machine to
+machine, and with them the order of near ties."""
 ON_DEVICE = 2**14
 """Tokens per batch of a GPU, which needs many to be busy."""
 LONGEST = 2**13
@@ -47,11 +49,9 @@ class BatchedEncoder:
     """
 
     def __init__(self, encoder: Any, name: str, batch_size: int | None = None) -> None:
-        import torch
-
         self.encoder, self.name = encoder, name
         longest = min(encoder.max_seq_length or LONGEST, LONGEST)
-        usual = PER_CORE * torch.get_num_threads() if encoder.device.type == "cpu" else ON_DEVICE
+        usual = ON_CPU if encoder.device.type == "cpu" else ON_DEVICE
         self.budget: int = batch_size * longest if batch_size else usual
         self._recipes: dict[tuple[Any, ...], Recipe | None] = {}
 
@@ -99,7 +99,7 @@ class BatchedEncoder:
         def tokenised(places: np.ndarray) -> tuple[np.ndarray, Tokens]:
             return places, recipe.tokens(tokenizer, [texts[place] for place in places.tolist()])
 
-        for places, tokens in ahead(tokenised, windows(texts, WINDOW), self._workers()):
+        for places, tokens in ahead(tokenised, windows(texts, WINDOW), self._workers(), spare=2):
             waiting = [np.arange(len(places))]
             while waiting:
                 batch = waiting.pop()

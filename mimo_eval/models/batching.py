@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Tokens(NamedTuple):
@@ -74,28 +69,3 @@ def windows(texts: Sequence[str], size: int) -> Iterator[np.ndarray]:
     order = np.argsort(-sizes, kind="stable")
     for start in range(0, len(order), size):
         yield order[start : start + size]
-
-
-def ahead(make: Callable[[T], U], items: Iterable[T], workers: int) -> Iterator[U]:
-    """Make things in threads while those made before are used.
-
-    :param make: makes one; it should leave Python's lock to others most of the time.
-    :param items: of what; as many are in hand or waiting as there are threads, and one more.
-    :param workers: number of threads; without any, each thing is made when it is asked for.
-    :yield: what was made, in the order of the items.
-    """
-    if not workers:
-        yield from map(make, items)
-        return
-    waiting: deque[Future[U]] = deque()
-    with ThreadPoolExecutor(workers, "tokens") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(make, item))
-                if len(waiting) > workers + 1:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for one in waiting:
-                one.cancel()

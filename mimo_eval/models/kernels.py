@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-import psutil
-
+from mimo_eval.environment import available_memory
 from mimo_eval.errors import ConfigError, MissingExtraError
 from mimo_eval.models.sources import first_line
 
@@ -92,7 +91,7 @@ class LinearLayers:
         layers = list(filter(packable, self.model.modules())) if usable() and isinstance(self.model, torch.nn.Module) else []
         lacking = [layer for layer in layers if not self._current(layer)]
         size = sum(layer.weight.numel() * layer.weight.element_size() for layer in lacking)
-        if size * SPARE > psutil.virtual_memory().available:
+        if size * SPARE > available_memory():
             layers = lacking = []
         for layer in lacking:
             self._packed[id(layer)] = pack(layer)

@@ -60,7 +60,7 @@ class ModelFiles:
     @property
     def commit(self) -> str | None:
         """The commit to load from the hub; None for a folder."""
-        return self.identity.removeprefix("hub:") if self.identity.startswith("hub:") else None
+        return None if self.local else self.identity.removeprefix("hub:")
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -204,11 +204,15 @@ def hub_names(model: str, commit: str) -> list[str]:
 
     :param model: hub id.
     :param commit: of the hub.
+    :raises ModelError: if the hub was asked and refused: what is in its list cannot be known.
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         return list(HfApi().list_repo_files(model, revision=commit))
+    except HfHubHTTPError as error:
+        raise ModelError(f"the hub does not list the files of the model '{model}': {first_line(error)}; try again") from error
     except Exception:
         held = (try_to_load_from_cache(model, known, revision=commit) for known in ("modules.json", "config.json"))
         return next((folder_names(Path(path).parent) for path in held if isinstance(path, str)), [])

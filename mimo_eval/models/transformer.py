@@ -96,16 +96,24 @@ class TransformerModel:
 
     def known(self) -> dict[str, Any]:
         """Return what files and settings say that changes a score, whatever the kind."""
+        saved = self.saved_dtype() if self.dtype == "float32" and self.backend == "torch" else "float32"
         return {
             "model": self.files.bare,
             "kind": self.KIND,
             "identity": self.files.identity,
             "max_length": self.max_length,
             "dtype": self.dtype,
+            **({"saved": saved} if saved != "float32" else {}),  # once they were computed in that type under the same key
             "backend": self.backend,
             "versions": versions(self.backend),
             **({name: getattr(self, name) for name in self.HALF_NAMED if getattr(self, name) and self.dtype != "float32"}),
         }
+
+    def saved_dtype(self) -> str:
+        """Return float16 or bfloat16 if the model's files say that its weights were saved so, else float32."""
+        config = self.files.json("config.json") or {}
+        saved = str(config.get("dtype") or config.get("torch_dtype")).removeprefix("torch.")
+        return saved if saved in DTYPES else "float32"
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""

@@ -25,12 +25,9 @@ def check_weights(files: ModelFiles, typed: str, backend: str = "torch", *, allo
     :param wanted: whether a model without files is an error here, and not left to what loads it.
     :raises ModelError: naming the file and the option that allows it, or the part.
     """
-    try:
-        pickle = first_pickle(files, backend)
-    except ModelError:
-        if wanted:
-            raise
+    if not wanted and not _there(files):
         return
+    pickle = first_pickle(files, backend)
     if pickle is not None and not allowed:
         raise ModelError(
             f"the model '{typed}' has no safetensors for {pickle}, which is a pickle; load it with --allow-pickled-weights "
@@ -53,25 +50,45 @@ def first_pickle(files: ModelFiles, backend: str = "torch") -> str | None:
         exported = folders[folder] + folders.get(f"{folder}/{backend}".lstrip("/"), [])
         if backend != "torch" and any(name.endswith((".onnx", ".xml")) for name in exported):
             continue
-        if found := pickled(folders[folder]):
+        if found := pickled(folders[folder], whole=folder not in _transformers(files)):
             return f"{folder}/{found}".lstrip("/")
     return None
 
 
-def pickled(names: Iterable[str]) -> str | None:
+def pickled(names: Iterable[str], whole: bool = False) -> str | None:
     """Return the pickle that would be read for lack of safetensors.
 
     :param names: of the files in one folder.
+    :param whole: whether what reads them knows neither parts nor variants of safetensors, as transformers does.
     :return: the first one's name, or None.
     """
     names = sorted(names)
+    other = "" if whole else r"(-[\w-]+)?"
+    index = "" if whole else r"(\.index\.json)?"
     for pickle, safe in PICKLES.items():
-        if any(re.fullmatch(rf"{safe}(-[\w-]+)?\.safetensors(\.index\.json)?", name) for name in names):
+        if any(re.fullmatch(rf"{safe}{other}\.safetensors{index}", name) for name in names):
             continue
         for name in names:
             if re.fullmatch(rf"{pickle}([.-][\w.-]+)?\.bin(\.index\.json)?", name):
                 return name
     return None
+
+
+def _transformers(files: ModelFiles) -> set[str]:
+    """Return the folders that transformers reads; what sentence-transformers reads itself is one file."""
+    parts: dict[str, list[bool]] = defaultdict(list)
+    for part in files.json("modules.json", list) or [{"type": "Transformer"}]:
+        if isinstance(part, dict):
+            parts[str(part.get("path", "")).strip("/")].append(str(part.get("type")).endswith("Transformer"))
+    return {folder for folder, are in parts.items() if all(are)}
+
+
+def _there(files: ModelFiles) -> bool:
+    """Say whether a model has files that can be looked at."""
+    try:
+        return bool(files.names)
+    except ModelError:
+        return False
 
 
 def _loaded(files: ModelFiles, folders: Iterable[str]) -> set[str]:
@@ -84,6 +101,7 @@ def _loaded(files: ModelFiles, folders: Iterable[str]) -> set[str]:
         except DataError as error:
             raise ModelError(f"{files.model}: modules.json: {error}") from error
     parts = [part.strip("/") for part in parts]
-    if "router_config.json" in files.names:  # parts of a router lie beside it
+    older = (files.json("config.json") or {}).get("types")  # how routers were saved when they were called Asym
+    if "router_config.json" in files.names or isinstance(older, dict):  # parts of a router lie beside it
         return set(folders)
     return {folder for folder in folders if any(folder == part or (part and folder.startswith(f"{part}/")) for part in parts)}

@@ -14,7 +14,8 @@ import numpy as np
 from mimo_eval.embeddings import TILE_ROWS, VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.search import keys
-from mimo_eval.search.flat import Engine, ahead, engine
+from mimo_eval.search.flat import Engine, engine
+from mimo_eval.threads import ahead
 
 SPARE = 32
 """Documents fetched beyond k, so that a tie at the cut can be seen."""

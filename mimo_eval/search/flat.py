@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from queue import SimpleQueue
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -73,31 +70,6 @@ class Faiss:
             )
         finally:
             self._free.put((device, resources))
-
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-def ahead(work: Callable[[T], R], items: Iterable[T], lanes: int) -> Iterator[R]:
-    """Do work on items in threads while the next item is read; at most `lanes` + 1 items are held.
-
-    :param work: done on each item.
-    :param items: read in this thread.
-    :param lanes: threads; 0 for none.
-    :yield: the outcomes, in the order of the items.
-    """
-    if not lanes:
-        yield from map(work, items)
-        return
-    with ThreadPoolExecutor(lanes) as threads:
-        running: deque[Future[R]] = deque()
-        for item in items:
-            if len(running) == lanes:
-                yield running.popleft().result()
-            running.append(threads.submit(work, item))
-        while running:
-            yield running.popleft().result()
 
 
 @cache

@@ -135,3 +135,9 @@ def test_prompts_and_their_sources_are_shown_of_every_part():
         "org/e5: prompts: queries 'q:\\n' (given), documents none",
         "x/bge-m3: prompts: queries none, documents none (family bge-m3: card)",
     ]
+
+
+def test_an_address_without_the_engine_it_is_for_is_refused():
+    done = CliRunner().invoke(cli, ["run", "hashing", "--address", "head:6379"])
+    assert done.exit_code != 0
+    assert "--address head:6379: is of a Ray cluster; add --engine ray" in done.output + str(done.exception)

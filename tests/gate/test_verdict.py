@@ -223,6 +223,23 @@ def test_values_that_are_new_or_ignored_fail_nothing(result):
     assert check(lacking, folder, Policy(measures="nDCG@10 LPR", rules=({"measure": "LPR", "ignore": True},))).passed
 
 
+def test_lost_values_are_counted_where_the_rules_test_them(result):
+    """A language is ignored, or the measure is named for one language or setting alone."""
+    before = result()
+    lacking = silence(before, "de:g3")
+
+    def kept(measures, *rules):
+        complete = tuple({"measure": "LPR", "better": "higher", **rule} for rule in rules)
+        return check(lacking, before, Policy(measures=measures, rules=complete))
+
+    assert not kept("nDCG@10 LPR", {"language": "de", "ignore": True}, {}).kept
+    (english,) = kept("nDCG@10 LPR", {"language": "en", "ignore": True}, {}).kept
+    assert english.value == 1 / 8
+    assert not kept((), {"language": "en"}).kept
+    (named,) = kept((), {"setting": "parallel"}).kept
+    assert named.value == 1 / 16
+
+
 def test_a_measure_that_was_not_computed_is_refused(result):
     folder = result()
     with pytest.raises(DataError, match="not every result was evaluated with R@100"):

@@ -250,3 +250,18 @@ def test_vectors_do_not_depend_on_what_is_encoded_beside_them(bert: Bert) -> Non
     texts = load("mini", languages=("en",)).documents.read(np.arange(6))
     together = model.encode([*texts, *TEXTS], role="document", lang="en")[: len(texts)]
     assert model.encode(texts, role="document", lang="en") == pytest.approx(together, abs=1e-6)
+
+
+def test_vectors_do_not_depend_on_the_number_of_threads() -> None:
+    """A cluster's processes have one thread each, and rankings are to be those of one process."""
+    import torch
+
+    texts, before = [f"{text} {n} " * (n % 40 + 1) for n in range(30) for text in MIXED[:6]], torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(minilm(device="cpu").encode(texts, role="document", lang="en"))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(*found)

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimo_eval.models.batching import Tokens, ahead, cut, windows
+from mimo_eval.models.batching import Tokens, cut, windows
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=60).map(lambda values: np.array(values, np.int64))
 
@@ -48,26 +46,3 @@ def test_texts_of_like_length_are_tokenised_together() -> None:
     texts = ["b" * 3, "", "字" * 2, "a", "\ud800" * 4]
     assert [part.tolist() for part in windows(texts, 2)] == [[4, 2], [0, 3], [1]]
     assert list(windows([], 2)) == []
-
-
-@pytest.mark.parametrize("workers", [0, 1, 3])
-def test_what_is_made_ahead_comes_in_order(workers: int) -> None:
-    assert list(ahead(lambda n: n * n, range(20), workers)) == [n * n for n in range(20)]
-    assert list(ahead(str, [], workers)) == []
-
-
-def test_what_is_made_ahead_is_bounded() -> None:
-    made = []
-    found = ahead(lambda n: made.append(n) or n, iter(range(100)), 2)  # type: ignore[func-returns-value]
-    assert next(found) == 0
-    assert len(made) <= 4
-    found.close()  # type: ignore[attr-defined]
-    assert "tokens" not in {thread.name.partition("_")[0] for thread in threading.enumerate()}
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_what_fails_ahead_is_raised_where_it_is_used(workers: int) -> None:
-    found = ahead(lambda n: 1 // n, [1, 0, 1], workers)
-    assert next(found) == 1
-    with pytest.raises(ZeroDivisionError):
-        next(found)

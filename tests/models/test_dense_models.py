@@ -187,6 +187,25 @@ def test_half_precision_runs_and_gives_float32(bert: Bert, dtype: str) -> None:
     assert model.fingerprint("query")["dtype"] == dtype
 
 
+@pytest.mark.parametrize(
+    ("said", "saved"),
+    [
+        ({"dtype": "float16"}, "float16"),
+        ({"torch_dtype": "bfloat16"}, "bfloat16"),
+        ({"dtype": "float32"}, None),
+        ({"dtype": "float64"}, None),
+        ({}, None),
+    ],
+)
+def test_vectors_that_were_once_made_in_the_saved_type_are_not_taken_for_float32(
+    tmp_path: Path, said: dict[str, str], saved: str | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    assert SentenceTransformerEncoder(str(tmp_path)).fingerprint("query").get("saved") == saved
+    for settings in ({"dtype": "float16"}, {"backend": "onnx"}):
+        assert "saved" not in SentenceTransformerEncoder(str(tmp_path), **settings).fingerprint("query")
+
+
 @pytest.mark.parametrize("name", ["dot", "dot_product", "cosine", None])
 def test_the_similarity_is_the_models_own(bert: Bert, tmp_path: Path, name: str | None) -> None:
     (tmp_path / "config_sentence_transformers.json").write_text(json.dumps({"similarity_fn_name": name}))

@@ -5,11 +5,13 @@ import logging
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from mimo_eval import environment
 from mimo_eval.errors import ConfigError, MissingExtraError, ModelError
 from mimo_eval.models import kernels
 from mimo_eval.models.dense import SentenceTransformerEncoder
@@ -112,6 +114,25 @@ def test_nothing_is_packed_where_memory_is_short(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(kernels, "SPARE", 2**60)
     with LinearLayers(model).fast():
         assert all("forward" not in module.__dict__ for module in model)
+
+
+@pytest.mark.parametrize(
+    ("limit", "current", "free"),
+    [("5000", "2000", 3000), ("5000", "6000", 0), (str(2**62), "1", None), ("max", "2000", None), (None, None, None)],
+)
+def test_a_container_has_no_more_memory_than_its_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str | None, current: str | None, free: int | None
+) -> None:
+    for name, value in (("max", limit), ("current", current)):
+        if value is not None:
+            (tmp_path / f"memory.{name}").write_text(f"{value}\n")
+    monkeypatch.setattr(environment, "CGROUP", tmp_path)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**40))
+    assert environment.available_memory() == (2**40 if free is None else free)
+    if free == 0:
+        model = two_layers()
+        with LinearLayers(model).fast():
+            assert all("forward" not in module.__dict__ for module in model)
 
 
 def test_a_model_is_sent_to_other_processes_without_what_was_loaded(bert: Bert) -> None:

@@ -158,6 +158,24 @@ def test_only_parts_that_are_loaded_matter(tmp_path: Path) -> None:
     assert found == "0_Router/query_0_Static/pytorch_model.bin"
     root = folder_of(tmp_path / "root", ["router_config.json", "query_0_Static/pytorch_model.bin"], [{"path": ""}])
     assert first_pickle(root) == "query_0_Static/pytorch_model.bin"
+    older = folder_of(tmp_path / "older", ["query_0_Dense/pytorch_model.bin"], [{"path": ""}])
+    (tmp_path / "older" / "config.json").write_text('{"types": {"query_0_Dense": "x.Dense"}, "structure": {}}')
+    assert first_pickle(older) == "query_0_Dense/pytorch_model.bin"
+
+
+@pytest.mark.parametrize("decoy", ["model-00001-of-00002.safetensors", "model.safetensors.index.json", "model-x.safetensors"])
+def test_only_what_transformers_reads_may_lie_in_several_safetensors(tmp_path: Path, decoy: str) -> None:
+    names = [decoy, "pytorch_model.bin"]
+    bare = folder_of(tmp_path / "bare", names)
+    assert first_pickle(bare) is None
+    modules = [{"path": "", "type": "sentence_transformers.models.Transformer"}]
+    files = folder_of(tmp_path / "root", [*names, *(f"2_Dense/{name}" for name in names)], modules)
+    assert first_pickle(files) is None
+    modules.append({"path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+    assert first_pickle(folder_of(tmp_path / "root", [], modules)) == "2_Dense/pytorch_model.bin"
+    assert first_pickle(folder_of(tmp_path / "root", ["2_Dense/model.safetensors"])) is None
+    static = [{"path": "", "type": "sentence_transformers.models.StaticEmbedding"}]
+    assert first_pickle(folder_of(tmp_path / "root", [], static)) == "pytorch_model.bin"
 
 
 def test_exports_for_another_backend_are_no_pickles(tmp_path: Path) -> None:
@@ -170,6 +188,18 @@ def test_a_model_that_is_nowhere_is_left_to_what_loads_it(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match="neither built in, nor a folder"):
         check_weights(ModelFiles("org/absent"), "org/absent")
     check_weights(ModelFiles("org/absent"), "mteb:org/absent", wanted=False)
+
+
+@pytest.mark.parametrize("modules", [[{"path": ""}, {"path": "../outside"}], {}])
+def test_what_is_wrong_with_a_model_that_is_there_is_left_to_nobody(modules: Any, tmp_path: Path) -> None:
+    files = folder_of(tmp_path, ["pytorch_model.bin"], modules)
+    with pytest.raises(ModelError, match=r"modules\.json"):
+        check_weights(files, "mteb:org/name", wanted=False)
+
+
+def test_a_folder_has_no_commit_and_is_not_read_to_find_that_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mimo_eval.models.sources.hash_folder", lambda *_: pytest.fail("it was read"))
+    assert folder_of(tmp_path, ["model.safetensors"]).commit is None
 
 
 @pytest.mark.parametrize("content", ["[" * 100_000, "[]", "{", '"x"'])
@@ -268,6 +298,28 @@ def test_what_was_fetched_before_is_looked_at_where_the_hub_cannot_be_asked(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     assert hub_names("org/name", commit) == ["config.json", "pytorch_model.bin"]
     assert hub_names("org/other", commit) == []
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_hub_that_refuses_its_list_is_not_taken_for_one_without_pickles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    commit = "0" * 40
+    folder_of(tmp_path / "cache" / "models--org--name" / "snapshots" / commit, ["model.safetensors"])
+    folder_of(tmp_path / "hub" / "org" / "name", ["pytorch_model.bin"])
+    with Hub(tmp_path / "hub") as hub:
+        hub.commits["org/name"] = commit
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        assert hub_names("org/name", commit) == ["config.json", "pytorch_model.bin"]
+        hub.refused["/api/"] = status
+        monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # between its attempts
+        with pytest.raises(ModelError, match=rf"the hub does not list the files of the model 'org/name': .*{status}"):
+            hub_names("org/name", commit)
+    with monkeypatch.context() as patch:
+        patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        assert hub_names("org/name", commit) == ["config.json", "model.safetensors"]
 
 
 def test_a_part_that_lies_outside_of_the_folder_is_not_read(bert: Bert, tmp_path: Path) -> None:

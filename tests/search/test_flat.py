@@ -3,7 +3,6 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -17,7 +16,7 @@ from mimo_eval.collections import Collection
 from mimo_eval.errors import ConfigError
 from mimo_eval.search import flat, keys
 from mimo_eval.search.dense import DenseScorer
-from mimo_eval.search.flat import Faiss, ahead, engine
+from mimo_eval.search.flat import Faiss, engine
 
 
 @pytest.fixture(autouse=True)
@@ -113,29 +112,3 @@ def test_what_is_deeper_than_a_gpu_searches_is_searched_on_the_cpu() -> None:
 
 def test_without_gpus_tiles_are_searched_one_after_the_other() -> None:
     assert Faiss(Gpus(0)).lanes == engine("numpy").lanes == engine("faiss").lanes == 0
-
-
-@pytest.mark.parametrize("lanes", [0, 1, 3])
-def test_items_are_read_ahead_but_not_far_and_kept_in_order(lanes: int) -> None:
-    read, done = [], []
-
-    def items() -> Iterator[int]:
-        for i in range(10):
-            read.append(i)
-            yield i
-
-    def work(i: int) -> int:
-        time.sleep(0.001 * (i % 3))
-        return i * i
-
-    for square in ahead(work, items(), lanes):
-        done.append(square)
-        assert len(read) - len(done) <= lanes
-    assert done == [i * i for i in range(10)]
-
-
-def test_a_failure_in_a_thread_is_the_failure_of_the_search() -> None:
-    before = threading.active_count()
-    with pytest.raises(ZeroDivisionError):
-        list(ahead(lambda i: 1 // (i - 2), range(10), 2))
-    assert threading.active_count() == before

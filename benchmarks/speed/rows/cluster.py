@@ -30,9 +30,13 @@ DEPTH = 100
 
 def measure(settings: Settings) -> Iterator[Finding]:
     """Encode a cut by all-MiniLM-L6-v2."""
+    import torch
+
     from mimo_eval.collections import load
     from mimo_eval.models.dense import minilm
 
+    if (threads := torch.get_num_threads()) < WORKERS:
+        raise RuntimeError(f"one process has {threads} thread, the cluster {WORKERS}: unset OMP_NUM_THREADS, or use more cores")
     with tempfile.TemporaryDirectory() as folder:
         cut = Cut.of(settings.data, Path(folder), QUICK if settings.quick else PARAGRAPHS)
         collection = load("xquad-r", data=cut.folder)
