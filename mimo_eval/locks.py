@@ -6,6 +6,7 @@ A killed process holds no lock. Where the system has no shared locks, or the fol
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,9 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+logger = logging.getLogger(__name__)
+LOCKS = ".locks"
+"""The folder in which locks lie, beside what they are about."""
 PROBE = ".lock"
 """The file by which it is found out whether locks work."""
 UNAVAILABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -62,6 +66,30 @@ def work(folder: Path) -> bool:
         return error.errno not in UNAVAILABLE
     finally:
         os.close(handle)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time make a folder; where locks do not work several may, and it is for them to agree.
+
+    :param folder: that is to be made; its parent exists.
+    :raises OSError: if no lock can be made.
+    """
+    from filelock import FileLock, Timeout
+
+    locks = folder.parent / LOCKS
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / folder.name)
+    if work(locks):
+        try:
+            lock.acquire(timeout=1)
+        except Timeout:
+            logger.warning("%s: another process is making it; waiting for it", folder)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def touch(folder: Path) -> None:

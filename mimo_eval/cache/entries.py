@@ -14,7 +14,7 @@ from mimo_eval.collections.kept import META
 from mimo_eval.embeddings.store import ABOUT, FORMAT
 from mimo_eval.errors import DataError
 from mimo_eval.files import cache_dir, read_json
-from mimo_eval.locks import USED
+from mimo_eval.locks import LOCKS, USED
 from mimo_eval.search.index_store import ABOUT as INDEXES
 
 
@@ -45,7 +45,7 @@ def entries(root: Path | None = None) -> list[Entry]:
     root = root or cache_dir()
     found = []
     for kind, describe in KINDS.items():
-        for path in sorted((root / kind).glob("*")):
+        for path in sorted(path for path in (root / kind).glob("*") if path.name != LOCKS):
             if path.name.startswith("."):
                 found.append(_entry(kind, path, ("(unfinished)", "left by a killed process, or being written")))
             else:

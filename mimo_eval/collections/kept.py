@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mimo_eval import locks
 from mimo_eval.errors import CacheError, DataError
 from mimo_eval.files import checksums, file_checksum, inside, read_json, write_json
-from mimo_eval.locks import touch
 from mimo_eval.shared import SharedStore, shared_store
 
 T = TypeVar("T")
@@ -43,23 +43,30 @@ def kept(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None],
         return known
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".build-"))
-    except OSError as error:
-        raise CacheError(f"{folder.parent}: cannot be written ({error.strerror}); set MIMO_EVAL_CACHE") from error
-    try:
-        there = shared is not None and not again and fetched(shared, folder)
-        if not there:
-            write(temporary)
-            write_json(temporary / CHECKSUMS, checksums(temporary, CHECKSUMS))
-            _move(temporary, folder, read)
+        with locks.alone(folder):
+            if again or _known(folder, read) is None:  # another process may have made it while this one waited
+                _make(folder, read, write, shared, again)
     except OSError as error:
         reason = error.strerror or error
         raise CacheError(f"{folder}: cannot be written ({reason}); free space or set MIMO_EVAL_CACHE") from error
+    return read(folder)
+
+
+def _make(
+    folder: Path, read: Callable[[Path], T], write: Callable[[Path], None], shared: SharedStore | None, again: bool
+) -> None:
+    """Fetch a folder, or write it beside and move it into place, and let other machines have it."""
+    if shared is not None and not again and fetched(shared, folder):
+        return
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".build-"))
+    try:
+        write(temporary)
+        write_json(temporary / CHECKSUMS, checksums(temporary, CHECKSUMS))
+        _move(temporary, folder, read)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    if shared is not None and not there:
+    if shared is not None:
         _put(shared, folder)
-    return read(folder)
 
 
 def _put(shared: SharedStore, folder: Path) -> None:
@@ -106,7 +113,7 @@ def _known(folder: Path, read: Callable[[Path], T]) -> T | None:
     try:
         _refuse_torn(folder)
         found = read(folder)
-        touch(folder)
+        locks.touch(folder)
         return found
     except DataError as error:
         logger.warning("%s; it is built again", error)

@@ -19,10 +19,9 @@ from mimo_eval import locks
 from mimo_eval.embeddings import shards
 from mimo_eval.errors import CacheError
 
+logger = logging.getLogger(__name__)
 DAY = 86_400
 FILES = 4096
-LOCKS = ".locks"
-logger = logging.getLogger(__name__)
 REMEDY = "free space, or set MIMO_EVAL_CACHE to a folder that can be written"
 
 
@@ -50,7 +49,7 @@ def claimed(folder: Path, chunks: Iterable[int]) -> Iterator[int]:
     while waiting:
         number = waiting.popleft()
         with explained(folder):
-            lock = FileLock(folder / LOCKS / f"{number % FILES:04d}")
+            lock = FileLock(folder / locks.LOCKS / f"{number % FILES:04d}")
             try:
                 lock.acquire(blocking=passed > len(waiting))
             except Timeout:
@@ -69,8 +68,8 @@ def claimed(folder: Path, chunks: Iterable[int]) -> Iterator[int]:
 def _lockable(folder: Path) -> bool:
     """Say whether chunks can be locked, after making the folder of the locks."""
     with explained(folder):
-        (folder / LOCKS).mkdir(parents=True, exist_ok=True)
-        if locks.work(folder / LOCKS):
+        (folder / locks.LOCKS).mkdir(parents=True, exist_ok=True)
+        if locks.work(folder / locks.LOCKS):
             return True
     logger.warning(
         "%s: this file system has no locks, so processes at once may encode the same texts; "

@@ -176,13 +176,13 @@ def test_a_full_disk_leaves_nothing_behind(whole, cache, monkeypatch):
     monkeypatch.setattr(sys.modules["mimo_eval.collections.build"], "write_json", full)
     with pytest.raises(CacheError, match="No space left on device"):
         load(str(whole))
-    assert list((cache / "collections").iterdir()) == []
+    assert [path.name for path in (cache / "collections").iterdir()] == [".locks"]
 
 
 def test_bad_data_leave_nothing_in_the_cache(tmp_path, beir, cache):
     with pytest.raises(DataError):
         load(str(beir(tmp_path / "bad", [{"_id": "1"}])))
-    assert list((cache / "collections").iterdir()) == []
+    assert [path.name for path in (cache / "collections").iterdir()] == [".locks"]
 
 
 def test_problems_are_asked_for_anew_even_if_the_collection_is_known(tmp_path, beir):
@@ -203,6 +203,30 @@ def test_two_processes_build_one_collection_at_once(tmp_path, beir):
     assert len(out) == 1
     assert " 4000 " in out.pop()
     assert not list((tmp_path / "cache" / "collections").glob(".build-*"))
+
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+from mimo_eval.collections.kept import META, kept
+
+def write(folder):
+    with open(sys.argv[1], "a") as log:
+        log.write("built\\n")
+    time.sleep(3)
+    (folder / META).write_text("{}")
+
+print(kept(Path(sys.argv[2]), lambda folder: (folder / META).read_text(), write))
+"""
+
+
+def test_processes_at_once_build_a_collection_once(tmp_path):
+    log, folder = tmp_path / "log", tmp_path / "cache" / "collections" / "c"
+    command = [sys.executable, "-c", BUILDER, str(log), str(folder)]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    out = [process.communicate(timeout=60) for process in both]
+    assert [shown for shown, _ in out] == ["{}\n", "{}\n"]
+    assert log.read_text() == "built\n"
 
 
 def test_a_build_that_loses_the_race_takes_the_winners(whole, monkeypatch):

@@ -345,7 +345,7 @@ def test_bad_files_are_named_with_their_line(tmp_path: Path, cache: Path, spoilt
     with pytest.raises(DataError, match=f"(?s){message}") as caught:
         load("miracl", data=data, languages=("sw",))
     assert caught.value.exit_code == 3
-    assert not [path for path in cache.rglob("*") if path.is_file()], "half-written"
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.parent.name != ".locks"], "half-written"
 
 
 def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
