@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 import xxhash
 
 from mimo_eval.errors import CacheError, ConfigError, DataError
-from mimo_eval.locks import USED
+from mimo_eval.locks import USED, own
 
 MAX_LINE = 8 * 2**20
 """Bytes in one line of a text file; a longer one is not a document but a broken file."""
@@ -243,24 +243,34 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     :yield: the open temporary file.
     :raises CacheError: if the folder is read-only or the disk is full; nothing is left behind.
     """
-    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.fchmod(handle, 0o666 & ~_umask())
+        handle, temporary = _beside(path)
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        rename(Path(temporary), path)
-        temporary = None
+            try:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+                if os.name == "nt":  # where an open file has no new name, and no lock to be kept until it has
+                    stream.close()
+                rename(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
         raise CacheError(
             f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
         ) from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> tuple[int, Path]:
+    """Open a temporary file: always the same one, so that what a killed process left is written over, unless it is in use."""
+    same = path.with_name(f".{path.name}.new.tmp")
+    if (handle := own(same)) is not None:
+        return handle, same
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.fchmod(handle, 0o666 & ~_umask())
+    return handle, Path(name)
 
 
 def rename(temporary: Path, path: Path) -> None:

@@ -68,6 +68,29 @@ def work(folder: Path) -> bool:
         os.close(handle)
 
 
+def own(path: Path) -> int | None:
+    """Open a file for this process alone: a new one, or what a killed process left, emptied.
+
+    :param path: the file; while it is open under this name, no other process is given it.
+    :return: a handle for reading and writing; None where another process has it, or the system does not say.
+    """
+    if fcntl is None:
+        return None
+    handle = None
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), path.stat()):  # else the one who had it gave it its last name meanwhile
+            os.truncate(handle, 0)
+            return handle
+    except OSError as error:
+        if handle is not None and error.errno in UNAVAILABLE:
+            path.unlink(missing_ok=True)
+    if handle is not None:
+        os.close(handle)
+    return None
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Let one process at a time make a folder; where locks do not work several may, and it is for them to agree.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
+import signal
 import stat
 import tracemalloc
+from unittest.mock import Mock
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mimo_eval import files
+from mimo_eval import files, locks
 from mimo_eval.errors import CacheError, ConfigError, DataError
 from mimo_eval.files import (
     MultisetHash,
@@ -25,6 +28,8 @@ from mimo_eval.files import (
     read_yaml,
     write_json,
 )
+
+needs_locks = pytest.mark.skipif(locks.fcntl is None, reason="the system has no flock")
 
 
 @pytest.fixture
@@ -221,6 +226,59 @@ def test_a_written_file_has_the_usual_rights(tmp_path):
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o644
     assert (tmp_path / "x").read_bytes() == "é".encode()
+
+
+@needs_locks
+def test_what_a_killed_process_left_is_written_over(tmp_path):
+    if (pid := os.fork()) == 0:
+        with atomic_write(tmp_path / "x") as out:
+            out.write(b"a long text of the one that was killed")
+            out.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    (left,) = tmp_path.iterdir()
+    assert left.read_bytes().startswith(b"a long text")
+    with atomic_write(tmp_path / "x") as out:
+        out.write(b"new")
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"x": b"new"}
+
+
+@needs_locks
+def test_writers_of_one_file_at_once_do_not_write_into_each_others(tmp_path):
+    with atomic_write(tmp_path / "x") as one, atomic_write(tmp_path / "x") as two:
+        one.write(b"the first")
+        two.write(b"the second, which ends first")
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"x": b"the first"}
+
+
+@needs_locks
+def test_a_temporary_file_that_leads_elsewhere_is_not_followed(write, tmp_path):
+    elsewhere = write(b"kept")
+    (tmp_path / ".x.new.tmp").symlink_to(elsewhere)
+    with atomic_write(tmp_path / "x") as out:
+        out.write(b"new")
+    assert elsewhere.read_bytes() == b"kept"
+    assert (tmp_path / "x").read_bytes() == b"new"
+
+
+@needs_locks
+def test_without_locks_files_are_written_too_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks.fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+    with atomic_write(tmp_path / "x") as out:
+        out.write(b"new")
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == {"x": b"new"}
+
+
+@needs_locks
+def test_a_file_that_got_its_name_while_one_waited_for_it_is_not_given_out(tmp_path, monkeypatch):
+    lock, path = locks.fcntl.flock, tmp_path / ".x.new.tmp"
+
+    def slow(handle, how):
+        path.rename(tmp_path / "x")  # by its owner, who then lets the lock go
+        lock(handle, how)
+
+    monkeypatch.setattr(locks.fcntl, "flock", slow)
+    assert locks.own(path) is None
 
 
 def test_a_place_that_cannot_be_written_is_named_with_the_remedy(write):
