@@ -57,6 +57,14 @@ def _git() -> str | None:
     return commit.stdout.strip() + ("+" if status.stdout.strip() else "") if commit.returncode == 0 else None
 
 
+def has_onednn() -> bool:
+    """Say whether torch has the matrix products of oneDNN for this processor; it imports torch."""
+    import torch
+
+    there = platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()
+    return there and torch.backends.mkldnn.enabled and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
 def available_memory() -> int:
     """Return the bytes that this process may still take: of the machine, or of the container if that has fewer."""
     import psutil

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -46,9 +46,9 @@ class Use:
         """Another process that is sent this uses the folder itself."""
         return Use, (self._folder,)
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # which is gone already where Python itself ends
         if self._handle is not None:
-            os.close(self._handle)
+            close(self._handle)
 
 
 def work(folder: Path) -> bool:

@@ -139,7 +139,7 @@ class Result(BaseModel):
     encoded: dict[str, int]
     """Texts encoded in this run, and vectors read from the store."""
     search: str
-    """What searched: FAISS, numpy, or the retriever itself."""
+    """What ranks small languages beside the product of large ones, FAISS or numpy; or the retriever itself."""
     index: str = ""
     """The FAISS index that was asked for, with its parameters; empty for exact search."""
     approximate: list[ApproximateSearch] = Field(default_factory=list)

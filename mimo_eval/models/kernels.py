@@ -7,13 +7,12 @@ each kernel rounds in its own places, to about 1e-3, so there the choice is part
 from __future__ import annotations
 
 import logging
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from mimo_eval.environment import available_memory
+from mimo_eval.environment import available_memory, has_onednn
 from mimo_eval.errors import ConfigError, MissingExtraError
 from mimo_eval.models.sources import first_line
 
@@ -88,7 +87,8 @@ class LinearLayers:
         """Let the layers be computed by oneDNN inside `with`; those that already are, by another thread, are left to it."""
         import torch
 
-        layers = list(filter(packable, self.model.modules())) if usable() and isinstance(self.model, torch.nn.Module) else []
+        fits = isinstance(self.model, torch.nn.Module) and has_onednn()
+        layers = list(filter(packable, self.model.modules())) if fits else []
         lacking = [layer for layer in layers if not self._current(layer)]
         size = sum(layer.weight.numel() * layer.weight.element_size() for layer in lacking)
         if size * SPARE > available_memory():
@@ -132,14 +132,6 @@ def pack(layer: Any) -> Packed:
 
     with torch.no_grad():
         return Packed(layer, version(layer), torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), None))
-
-
-def usable() -> bool:
-    """Say whether this torch has the products of oneDNN, for this processor."""
-    import torch
-
-    there = platform.machine().lower() in ("x86_64", "amd64") and torch.backends.mkldnn.is_available()
-    return there and torch.backends.mkldnn.enabled and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def in_float32(model: Any) -> None:

@@ -17,10 +17,11 @@ from mimo_eval.embeddings import VectorStore
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.mixing import Pool
 from mimo_eval.search import keys
-from mimo_eval.search.dense import SPARE, DenseScorer, longest_norm
+from mimo_eval.search.dense import SPARE, DenseScorer
 from mimo_eval.search.flat import faiss_module
 from mimo_eval.search.index_spec import IndexSpec, centroids, said
 from mimo_eval.search.index_store import IndexStore
+from mimo_eval.search.look import longest_norm
 from mimo_eval.search.onepass import PoolRanking
 
 PER_CENTROID = 39

@@ -14,7 +14,9 @@ import numpy as np
 from mimo_eval.embeddings import TILE_ROWS, VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.search import keys
+from mimo_eval.search.counts import Counts
 from mimo_eval.search.flat import Engine, engine
+from mimo_eval.search.look import Found, longest_norm, look
 from mimo_eval.threads import ahead
 
 SPARE = 32
@@ -24,9 +26,6 @@ BEYOND = 8
 QUERY_ROWS = 16_384
 PAIRS = 1024
 """Pairs of vectors that are there in float64 at a time; they stay in the processor's cache."""
-FIRST_PLACE, LAST_PLACE = np.zeros(1, np.uint32), np.full(1, 2**32 - 1, np.uint32)
-COUNT_QUERIES = 128
-COUNT_DOCUMENTS = 16_384
 
 
 @dataclass
@@ -122,13 +121,46 @@ class DenseScorer:
         for new, longest in ahead(search, self.documents.tiles(lang, rows, self.tile), self.search.lanes):
             best = keys.largest(np.concatenate([best, new], axis=1), k + SPARE)
             self.longest = max(self.longest, longest)
+        return self._sure(best, lang, rows, query_rows, k)
+
+    def find(
+        self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, at: np.ndarray, document_keys: np.ndarray
+    ) -> Found:
+        """Find the best documents of one block, and count those that stand above given ones.
+
+        :param lang: language of the block.
+        :param rows: its documents, ascending.
+        :param query_rows: (q,) rows of the queries.
+        :param k: how many are needed.
+        :param at: (n,) the position in `query_rows` of the query of each given document, ascending.
+        :param document_keys: (n,) exact keys of given documents, of this block or another.
+        :return: keys as `top` returns them, and (n,) counts.
+        """
+        if not len(at) or len(rows) <= k + SPARE:  # lists tell everything
+            lists = self.top(lang, rows, query_rows, k)
+            counts = Counts(self, query_rows, at, document_keys)
+            counts.add_lists(np.arange(len(at)), lists, counts.bounds(self.longest))
+            return Found(lists, counts.result(), self.longest)
+        found = look(self, lang, rows, query_rows, k + SPARE, at, document_keys)
+        self.longest = max(self.longest, found.longest)
+        return found._replace(lists=self._sure(found.lists, lang, rows, query_rows, k))
+
+    def _sure(self, best: np.ndarray, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
+        """Replace lists at the cut of which more documents may tie than were fetched."""
         if best.shape[1] == len(rows):
             return best
         eps = self.eps(query_rows, self.longest)
         score = keys.scores(best[:, [k - 1, -1]])
-        for i in np.flatnonzero(score[:, 0] - score[:, 1] <= eps):  # more may tie at the cut than were fetched
-            best[i] = self._exact_top(lang, rows, query_rows[i], queries[i], best.shape[1], eps[i])
+        open_ = np.flatnonzero(score[:, 0] - score[:, 1] <= eps)
+        if len(open_):
+            best[open_] = self._exact_lists(lang, rows, query_rows[open_], best.shape[1], eps[open_])
         return best
+
+    def _exact_lists(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, eps: np.ndarray) -> np.ndarray:
+        """Return the (q, k) best by exact scores."""
+        queries = self.queries.gather(query_rows)
+        found = [self._exact_top(lang, rows, row, queries[i], k, eps[i]) for i, row in enumerate(query_rows.tolist())]
+        return np.stack(found) if found else np.empty((0, min(k, len(rows))), np.uint64)
 
     def _exact_top(self, lang: str, rows: np.ndarray, query_row: int, query: np.ndarray, k: int, eps: float) -> np.ndarray:
         best = np.zeros(0, np.uint64)
@@ -175,97 +207,6 @@ class DenseScorer:
         touched = np.unique(row)
         best[touched] = np.sort(best[touched], axis=1)[:, ::-1]
         return best
-
-    def count_in_lists(
-        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray, size: int
-    ) -> np.ndarray:
-        """Count the documents of key lists that stand above given documents.
-
-        :param lists: (q, k) keys of a block, descending.
-        :param at: (n,) which list to count in.
-        :param query_rows: (n,) rows of the queries.
-        :param document_keys: (n,) exact keys of documents, in the lists or not.
-        :param size: number of documents in the block.
-        :return: (n,) int64 counts; -1 where the list ends above or near the document, so that it does not tell.
-        """
-        eps = self.eps(query_rows, self.longest)
-        target = keys.scores(document_keys).astype(np.float64)
-        sure = keys.count_above(lists, at, keys.encode(target + eps, LAST_PLACE))
-        near = keys.count_above(lists, at, keys.encode(target - eps, FIRST_PLACE))
-        index = np.repeat(np.arange(len(at)), near - sure)
-        column = sure[index] + np.arange(len(index)) - np.repeat(np.cumsum(near - sure) - (near - sure), near - sure)
-        found = keys.places(lists[at[index], column])
-        other = found != keys.places(document_keys[index])
-        index, found = index[other], found[other]
-        exact = keys.encode(self.exact(query_rows[index], self.documents.texts.row_at[found]), found)
-        np.add.at(sure, index, exact > document_keys[index])
-        return np.where((near == lists.shape[1]) & (size > lists.shape[1]), -1, sure)
-
-    def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
-        """Count the documents of a block that stand above given ones.
-
-        :param lang: language of the block.
-        :param rows: its documents, ascending.
-        :param query_rows: (n,) rows of queries, ascending; a query may come several times.
-        :param document_keys: (n,) keys of documents, of this block or another.
-        :return: (n,) int64 counts.
-        """
-        counts = np.zeros(len(query_rows), np.int64)
-        distinct, start = np.unique(query_rows, return_index=True)
-        spans = list(zip(start, np.append(start[1:], len(query_rows)), strict=True))
-        queries = self.queries.gather(distinct)
-        target = keys.scores(document_keys).astype(np.float64)
-        for tile_rows, vectors in self.documents.tiles(lang, rows, self.tile):
-            eps = self.eps(distinct, longest_norm(vectors))
-            near = _Near(self, query_rows, document_keys, counts)
-            for q in range(0, len(distinct), COUNT_QUERIES):
-                for d in range(0, len(tile_rows), COUNT_DOCUMENTS):
-                    rough = queries[q : q + COUNT_QUERIES] @ vectors[d : d + COUNT_DOCUMENTS].T
-                    tile = tile_rows[d : d + COUNT_DOCUMENTS]
-                    for i, line in enumerate(rough, q):
-                        for n in range(*spans[i]):
-                            high, low = np.float32(target[n] + eps[i]), np.float32(target[n] - eps[i])
-                            sure = np.count_nonzero(line > high)
-                            counts[n] += sure
-                            if np.count_nonzero(line >= low) > sure:
-                                near.add(n, tile[(line >= low) & (line <= high)])
-            near.resolve()
-        return counts
-
-
-class _Near:
-    """Pairs whose order an engine's scores do not tell, gathered so that they are computed exactly in one go."""
-
-    LIMIT = 100_000
-
-    def __init__(self, scorer: DenseScorer, query_rows: np.ndarray, document_keys: np.ndarray, counts: np.ndarray) -> None:
-        self.scorer, self.query_rows, self.document_keys, self.counts = scorer, query_rows, document_keys, counts
-        self.targets: list[int] = []
-        self.rows: list[np.ndarray] = []
-        self.size = 0
-
-    def add(self, target: int, rows: np.ndarray) -> None:
-        """Remember documents that may stand above a target."""
-        self.targets.append(target)
-        self.rows.append(rows)
-        self.size += len(rows)
-        if self.size > self.LIMIT:
-            self.resolve()
-
-    def resolve(self) -> None:
-        """Count those that do."""
-        if not self.size:
-            return
-        target = np.repeat(self.targets, [len(rows) for rows in self.rows])
-        rows = np.concatenate(self.rows)
-        exact = keys.encode(self.scorer.exact(self.query_rows[target], rows), self.scorer.place[rows])
-        np.add.at(self.counts, target, exact > self.document_keys[target])
-        self.targets, self.rows, self.size = [], [], 0
-
-
-def longest_norm(vectors: np.ndarray) -> float:
-    """Return the largest Euclidean norm of some vectors."""
-    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max())) if len(vectors) else 0.0
 
 
 TINY = float(np.finfo(np.float32).tiny)

@@ -18,6 +18,7 @@ from mimo_eval.collections.collection import Collection
 from mimo_eval.measures.ranking import EMPTY, UNJUDGED, Ranking
 from mimo_eval.mixing import Pool
 from mimo_eval.search import keys
+from mimo_eval.search.look import Found
 
 Progress = Callable[[int], None]
 TABLE = 2**27
@@ -52,13 +53,10 @@ class CompleteScorer(Scorer, Protocol):
     def table(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
         """Return the float32 scores of all pairs, (queries, documents), to an engine's precision."""
 
-    def count_in_lists(
-        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray, size: int
-    ) -> np.ndarray:
-        """Count documents of lists above given ones, -1 where a list of a block of `size` documents does not tell."""
-
-    def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
-        """Count documents of a block above given ones."""
+    def find(
+        self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, at: np.ndarray, document_keys: np.ndarray
+    ) -> Found:
+        """Return what `top` returns, and how many documents of the block stand above given ones."""
 
 
 class BlockId(NamedTuple):
@@ -148,11 +146,13 @@ class OnePass:
         pair_keys = self._pair_keys(scorer) if scorer else np.empty(0, np.uint64)
         for name, block in sorted(self._blocks.items(), key=lambda item: item[0].lang):  # blocks of one index together
             whole = scorer is not None and len(block.rows) <= WHOLE * self.depth
-            block.lists = self.scorer.top(
-                name.lang, block.rows, block.queries, max(len(block.rows), self.depth) if whole else self.depth
-            )
+            k = max(len(block.rows), self.depth) if whole else self.depth
             if scorer:
-                block.above = self._count(scorer, name, block, pair_keys)
+                at = np.searchsorted(block.queries, block.pairs // len(self.place))
+                given = pair_keys[np.searchsorted(self._pairs, block.pairs)]
+                block.lists, block.above, _ = scorer.find(name.lang, block.rows, block.queries, k, at, given)
+            else:
+                block.lists = self.scorer.top(name.lang, block.rows, block.queries, k)
             if whole:
                 block.lists, block.settled = self.scorer.settle(block.lists, block.queries, self.depth), True
             progress(len(block.rows) * len(block.queries))
@@ -160,17 +160,6 @@ class OnePass:
     def _pair_keys(self, scorer: CompleteScorer) -> np.ndarray:
         query_rows, document_rows = np.divmod(self._pairs, len(self.place))
         return keys.encode(scorer.exact(query_rows, document_rows), self.place[document_rows])
-
-    def _count(self, scorer: CompleteScorer, name: BlockId, block: _Block, pair_keys: np.ndarray) -> np.ndarray:
-        """Count the block's documents above each judged one: from the list where it reaches far enough, else anew."""
-        query_rows = block.pairs // len(self.place)
-        wanted = pair_keys[np.searchsorted(self._pairs, block.pairs)]
-        at = np.searchsorted(block.queries, query_rows)
-        above = scorer.count_in_lists(block.lists, at, query_rows, wanted, len(block.rows))
-        open_ = np.flatnonzero(above < 0)
-        if len(open_):
-            above[open_] = scorer.count_above(name.lang, block.rows, query_rows[open_], wanted[open_])
-        return above
 
     def rankings(self) -> Iterator[PoolRanking]:
         """Yield the ranking of each corpus, in the order given."""

@@ -16,6 +16,7 @@ import numpy as np
 from mimo_eval.embeddings import Share
 from mimo_eval.search import dense, keys
 from mimo_eval.search.dense import DenseScorer
+from mimo_eval.search.look import Found, joined
 
 
 class Parts(Protocol):
@@ -50,20 +51,18 @@ class SpreadScorer(DenseScorer):
     def _top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         found = self._everyone("top", lang, rows, query_rows, k)
         self.longest = max(self.longest, *(longest for _, longest in found))
-        best = keys.largest(np.concatenate([part for part, _ in found], axis=1), k + dense.SPARE)
-        if best.shape[1] == len(rows):
-            return best
-        eps = self.eps(query_rows, self.longest)
-        score = keys.scores(best[:, [k - 1, -1]])
-        open_ = np.flatnonzero(score[:, 0] - score[:, 1] <= eps)
-        if len(open_):
-            exact = self._everyone("exact_top", lang, rows, query_rows[open_], best.shape[1], eps[open_])
-            best[open_] = keys.largest(np.concatenate(exact, axis=1), best.shape[1])
-        return best
+        return self._sure(_merged([lists for lists, _ in found], k + dense.SPARE), lang, rows, query_rows, k)
 
-    def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
-        """Count the documents of a block that stand above given ones; see DenseScorer."""
-        return np.asarray(sum(self._everyone("count_above", lang, rows, query_rows, document_keys)))
+    def find(
+        self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, at: np.ndarray, document_keys: np.ndarray
+    ) -> Found:
+        """Find the best documents of one block, and count those that stand above given ones; see DenseScorer."""
+        found = joined(self._everyone("find", lang, rows, query_rows, k, at, document_keys), k + dense.SPARE)
+        self.longest = max(self.longest, found.longest)
+        return found._replace(lists=self._sure(found.lists, lang, rows, query_rows, k))
+
+    def _exact_lists(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, eps: np.ndarray) -> np.ndarray:
+        return _merged(self._everyone("exact_lists", lang, rows, query_rows, k, eps), k)
 
     def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
         """Return the float32 scores of pairs; each document's process computes its own."""
@@ -89,6 +88,10 @@ class SpreadScorer(DenseScorer):
         return [np.flatnonzero(owner == number) for number in range(self.parts.count)]
 
 
+def _merged(lists: list[np.ndarray], k: int) -> np.ndarray:
+    return keys.largest(np.concatenate(lists, axis=1), k)
+
+
 def _rows(scorer: DenseScorer, share: Share, lang: str, rows: np.ndarray | None) -> np.ndarray:
     """Return those of some rows, or of a language's, that belong to a share."""
     every: np.ndarray = scorer.documents.texts.rows(lang) if rows is None else rows
@@ -101,30 +104,12 @@ def _top(
     return scorer.top(lang, _rows(scorer, share, lang, rows), query_rows, k), scorer.longest
 
 
-def _exact_top(
-    scorer: DenseScorer, share: Share, lang: str, rows: np.ndarray | None, query_rows: np.ndarray, k: int, eps: np.ndarray
-) -> np.ndarray:
-    mine = _rows(scorer, share, lang, rows)
-    queries = scorer.queries.gather(query_rows)
-    found = [scorer._exact_top(lang, mine, row, queries[i], k, eps[i]) for i, row in enumerate(query_rows.tolist())]
-    return np.stack(found) if len(mine) else np.empty((len(query_rows), 0), np.uint64)
-
-
-def _count_above(
-    scorer: DenseScorer,
-    share: Share,
-    lang: str,
-    rows: np.ndarray | None,
-    query_rows: np.ndarray,
-    document_keys: np.ndarray,
-) -> np.ndarray:
-    return scorer.count_above(lang, _rows(scorer, share, lang, rows), query_rows, document_keys)
-
-
 ANSWERS: dict[str, Callable[..., Any]] = {
     "top": _top,
-    "exact_top": _exact_top,
-    "count_above": _count_above,
+    "find": lambda scorer, share, lang, rows, *arguments: scorer.find(lang, _rows(scorer, share, lang, rows), *arguments),
+    "exact_lists": lambda scorer, share, lang, rows, *arguments: scorer._exact_lists(
+        lang, _rows(scorer, share, lang, rows), *arguments
+    ),
     "exact": lambda scorer, share, *arguments: scorer.exact(*arguments),
     "table": lambda scorer, share, *arguments: scorer.table(*arguments),
 }

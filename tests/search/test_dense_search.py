@@ -10,8 +10,10 @@ import pytest
 from mimo_eval.collections import Collection
 from mimo_eval.errors import ModelError
 from mimo_eval.search import keys
-from mimo_eval.search.dense import DenseScorer, error_bound, longest_norm
+from mimo_eval.search.arithmetic import Processor, Torch, _linear
+from mimo_eval.search.dense import DenseScorer, error_bound
 from mimo_eval.search.flat import engine
+from mimo_eval.search.look import longest_norm
 
 
 def hard_vectors(d: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -44,6 +46,9 @@ def test_no_engine_errs_by_half_the_bound(d: int) -> None:
                 scores, at = engine(search).top(queries, documents, len(documents))
                 error = np.abs(scores - np.take_along_axis(exact, at, 1))
                 assert (error < eps / 2).all(), (name, search, (error / eps).max())
+            for place in (Processor(), Processor(_linear), Torch("cpu")):
+                error = np.abs(np.asarray(place.scores(place.put(queries), place.put(documents))) - exact)
+                assert (error < eps / 2).all(), (name, place, (error / eps).max())
             for i, query in enumerate(queries):
                 assert (np.abs(documents @ query - exact[i]) < eps[i] / 2).all(), (name, "one query")
 
@@ -80,14 +85,14 @@ def test_more_ties_at_the_cut_than_are_fetched_are_seen(
     assert ids == ["en:g12", "en:g11", "en:g10"]
 
 
-def test_lists_tell_how_many_documents_stand_above_one(three: Collection, scorer: Callable[..., DenseScorer]) -> None:
+def test_documents_above_given_ones_are_counted_in_lists_and_below_them(
+    three: Collection, scorer: Callable[..., DenseScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = three.documents.rows("en")
     documents = np.zeros((38, 1))
     documents[rows, 0] = np.arange(13)  # row n of the language scores n
-    made = scorer(three, np.ones((12, 1)), documents)
-    whole = made.top("en", rows, np.array([0]), 13)
-    wanted = keys.encode(np.float32([12, 7, 0]), three.documents.id_order[rows[[12, 7, 0]]])
-    zeros = np.zeros(3, np.int64)
-    assert made.count_in_lists(whole, zeros, zeros, wanted, 13).tolist() == [0, 5, 12]
-    assert made.count_in_lists(whole[:, :4], zeros, zeros, wanted, 13).tolist() == [0, -1, -1]
-    assert made.count_above("en", rows, zeros, wanted).tolist() == [0, 5, 12]
+    made, query = scorer(three, np.ones((12, 1)), documents), np.array([0])
+    given = keys.encode(np.float32([12, 7, 0]), three.documents.id_order[rows[[12, 7, 0]]])
+    monkeypatch.setattr("mimo_eval.search.dense.SPARE", 0)
+    for k in (13, 4, 1):
+        assert made.find("en", rows, query, k, np.zeros(3, np.int64), given).above.tolist() == [0, 5, 12]

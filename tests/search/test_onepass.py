@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mimo_eval.collections import Collection
 from mimo_eval.measures.ranking import EMPTY, UNJUDGED
 from mimo_eval.mixing import Mix, pools
-from mimo_eval.search import keys, onepass
+from mimo_eval.search import keys, look, onepass
+from mimo_eval.search.arithmetic import Processor, Torch, _linear
 from mimo_eval.search.onepass import OnePass, ranking_of
 
 MIXES = [
@@ -59,6 +60,8 @@ KINDS = st.sampled_from(["random", "constant", "duplicates", "near ties", "quant
     spare=st.sampled_from([(1, 1), (2, 1), (32, 8)]),
     whole=st.sampled_from([0, 2**24]),
     search=st.sampled_from(["faiss", "numpy"]),
+    places=st.sampled_from([[Processor()], [Processor(_linear)], [Torch("cpu")], [Torch("cpu"), Torch("cpu")]]),
+    scores=st.sampled_from([(5, 8), (1024, 2**22)]),
     mixes=st.lists(st.sampled_from(MIXES), min_size=1, max_size=4, unique=True),
 )
 def test_every_mix_is_ranked_as_by_brute_force(
@@ -73,6 +76,8 @@ def test_every_mix_is_ranked_as_by_brute_force(
     spare: tuple[int, int],
     whole: int,
     search: str,
+    places: list[Any],
+    scores: tuple[int, int],
     mixes: list[str],
 ) -> None:
     queries, documents = draw_vectors(other, seed + 1, 12, d), draw_vectors(kind, seed, 38, d)
@@ -82,6 +87,10 @@ def test_every_mix_is_ranked_as_by_brute_force(
         patch.setattr(onepass, "WHOLE", whole)
         patch.setattr("mimo_eval.search.dense.SPARE", spare[0])
         patch.setattr("mimo_eval.search.dense.BEYOND", spare[1])
+        patch.setattr(look, "arithmetics", lambda work: places)
+        for place in places:
+            patch.setattr(type(place), "queries_at_once", scores[0])
+            patch.setattr(type(place), "scores_at_once", scores[1])
         oracle(three, mixes, queries, documents, depth, tile=tile, engine=search)
 
 

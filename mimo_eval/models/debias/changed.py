@@ -10,6 +10,7 @@ from mimo_eval.collections.collection import Texts
 from mimo_eval.embeddings import TILE_ROWS, VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.search.dense import DenseScorer
+from mimo_eval.search.look import Found
 
 Change = Callable[[np.ndarray, str], np.ndarray]
 """((n, d) float64, language) to (n, d) float64. A row's result must not depend on the rows beside it, to the last bit."""
@@ -151,32 +152,26 @@ class PerQueryLanguage:
         """
         return self._joined(query_rows, lambda scorer, mine: scorer.table(query_rows[mine], document_rows))
 
-    def count_in_lists(
-        self, lists: np.ndarray, at: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray, size: int
-    ) -> np.ndarray:
-        """Count the documents of key lists that stand above given documents.
-
-        :param lists: (q, k) keys of a block, descending.
-        :param at: (n,) which list to count in.
-        :param query_rows: (n,) rows of the queries.
-        :param document_keys: (n,) exact keys of documents.
-        :param size: number of documents in the block.
-        :return: (n,) int64 counts; -1 where the list does not tell.
-        """
-        return self._joined(
-            query_rows,
-            lambda scorer, mine: scorer.count_in_lists(lists, at[mine], query_rows[mine], document_keys[mine], size),
-        )
-
-    def count_above(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, document_keys: np.ndarray) -> np.ndarray:
-        """Count the documents of a block that stand above given ones.
+    def find(
+        self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, at: np.ndarray, document_keys: np.ndarray
+    ) -> Found:
+        """Find the best documents of one block, and count those that stand above given ones.
 
         :param lang: language of the block.
         :param rows: its documents, ascending.
-        :param query_rows: (n,) rows of queries, ascending.
-        :param document_keys: (n,) keys of documents.
-        :return: (n,) int64 counts.
+        :param query_rows: (q,) rows of the queries.
+        :param k: how many are needed.
+        :param at: (n,) the position in `query_rows` of each given document's query, ascending.
+        :param document_keys: (n,) exact keys of given documents.
+        :return: (q, m) keys, descending, near ties not yet settled, and (n,) counts.
         """
-        return self._joined(
-            query_rows, lambda scorer, mine: scorer.count_above(lang, rows, query_rows[mine], document_keys[mine])
-        )
+        above, longest = np.zeros(len(at), np.int64), 0.0
+
+        def answer(scorer: DenseScorer, mine: np.ndarray) -> np.ndarray:
+            nonlocal longest
+            given = np.flatnonzero(np.isin(at, mine))
+            found = scorer.find(lang, rows, query_rows[mine], k, np.searchsorted(mine, at[given]), document_keys[given])
+            above[given], longest = found.above, max(longest, found.longest)
+            return found.lists
+
+        return Found(self._joined(query_rows, answer), above, longest)

@@ -1,0 +1,189 @@
+"""Where the scores of a look at documents are computed and compared: the processor, or GPUs by torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+
+from mimo_eval.environment import has_onednn
+
+Array = Any
+"""An array of NumPy, or a tensor of torch on a GPU."""
+CACHED = 2**18
+"""Scores that are compared at a time; they stay in a core's cache."""
+WORTH = 2**37
+"""Floating-point operations from which on it is worth a second or two to import torch for its products."""
+
+
+class Arithmetic(Protocol):
+    """Computes and compares scores; what it returns but for scores and what it puts is NumPy's."""
+
+    queries_at_once: int
+    scores_at_once: int
+
+    def put(self, vectors: np.ndarray) -> Array:
+        """Bring (n, d) float32 vectors to where they are needed."""
+
+    def scores(self, queries: Array, documents: Array) -> Array:
+        """Return (q, m) float32 inner products."""
+
+    def reaching(self, scores: Array, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (query, document, score) of all scores not below their query's floor, (q,) float32."""
+
+    def count(self, scores: Array, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many scores of query `at[i]` are above `high[i]`, and how many not below `low[i]`; (n,) int64 each."""
+
+    def between(self, scores: Array, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (i, document) of all scores of query `at[i]` from `low[i]` to `high[i]`."""
+
+
+class Processor:
+    """NumPy, with the products of oneDNN where torch has them.
+
+    :param linear: returns the inner products of two matrices; None takes NumPy's.
+    """
+
+    queries_at_once = 1024
+    scores_at_once = 2**22
+
+    def __init__(self, linear: Any = None) -> None:
+        self.linear = linear
+
+    def put(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the vectors."""
+        return vectors
+
+    def scores(self, queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
+        """Return (q, m) float32 inner products."""
+        return np.asarray(queries @ documents.T if self.linear is None else self.linear(queries, documents))
+
+    def reaching(self, scores: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (query, document, score) of all scores not below their query's floor."""
+        found = np.flatnonzero(scores >= floor[:, None])
+        return *np.divmod(found, scores.shape[1]), scores.reshape(-1)[found]
+
+    def count(self, scores: np.ndarray, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many scores are above `high` and not below `low`."""
+        sure, reach = np.empty(len(at), np.int64), np.empty(len(at), np.int64)
+        step = max(1, CACHED // scores.shape[1])
+        for start in range(0, len(at), step):
+            part = slice(start, start + step)
+            mine = scores[at[part]]
+            sure[part] = _trues(mine > high[part, None])
+            reach[part] = _trues(mine >= low[part, None])
+        return sure, reach
+
+    def between(self, scores: np.ndarray, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (i, document) of all scores from `low` to `high`."""
+        mine = scores[at]
+        index, column = np.nonzero((mine >= low[:, None]) & (mine <= high[:, None]))
+        return index, column
+
+
+def _trues(flags: np.ndarray) -> np.ndarray:
+    """Count the trues of each row: eight bytes are added at once, as words, which 255 of them cannot overflow."""
+    if flags.shape[1] % 8:
+        return np.asarray(np.count_nonzero(flags, axis=1))
+    words = flags.view(np.uint64)
+    bytes_ = np.add.reduceat(words, np.arange(0, words.shape[1], 255), axis=1).view(np.uint8)
+    return np.asarray(bytes_.sum(axis=1, dtype=np.int64))
+
+
+class Torch:
+    """Tensors of torch on a GPU.
+
+    :param device: such as `cuda:1`.
+    """
+
+    queries_at_once = 16_384
+    scores_at_once = 2**27
+
+    def __init__(self, device: str) -> None:
+        import torch
+
+        self.torch, self.device = torch, torch.device(device)
+
+    def put(self, vectors: np.ndarray) -> Array:
+        """Copy vectors to the device."""
+        return self.torch.from_numpy(np.ascontiguousarray(vectors)).to(self.device)
+
+    def scores(self, queries: Array, documents: Array) -> Array:
+        """Return (q, m) float32 inner products."""
+        return queries @ documents.T
+
+    def reaching(self, scores: Array, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (query, document, score) of all scores not below their query's floor."""
+        query, column = (scores >= self.put(floor)[:, None]).nonzero(as_tuple=True)
+        return query.cpu().numpy(), column.cpu().numpy(), scores[query, column].cpu().numpy()
+
+    def count(self, scores: Array, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many scores are above `high` and not below `low`."""
+        step = max(1, self.scores_at_once // scores.shape[1])
+        sure, reach = [], []
+        for start in range(0, max(len(at), 1), step):
+            part = slice(start, start + step)
+            mine = scores[self.put(at[part])]
+            sure.append((mine > self.put(high[part])[:, None]).sum(1))
+            reach.append((mine >= self.put(low[part])[:, None]).sum(1))
+        return self.torch.cat(sure).cpu().numpy(), self.torch.cat(reach).cpu().numpy()
+
+    def between(self, scores: Array, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (i, document) of all scores from `low` to `high`."""
+        mine = scores[self.put(at)]
+        found = (mine >= self.put(low)[:, None]) & (mine <= self.put(high)[:, None])
+        index, column = found.nonzero(as_tuple=True)
+        return index.cpu().numpy(), column.cpu().numpy()
+
+
+def arithmetics(work: int) -> list[Arithmetic]:
+    """Return where scores can be computed at the same time: every GPU that torch has, or the processor.
+
+    :param work: floating-point operations to be done.
+    """
+    if "torch" not in sys.modules and work < WORTH:
+        return [Processor()]
+    import torch
+
+    if torch.cuda.is_available():
+        return [Torch(f"cuda:{number}") for number in range(torch.cuda.device_count())]
+    return [Processor(_linear if has_onednn() else None)]
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Keep torch from rounding float32 numbers to TensorFloat-32 or bfloat16 before it multiplies them."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    matmuls = [getattr(torch.backends, name).matmul for name in ("cuda", "mkldnn") if _has_precision(torch, name)]
+    before, old = [matmul.fp32_precision for matmul in matmuls], None if matmuls else torch.get_float32_matmul_precision()
+    try:
+        if old:
+            torch.set_float32_matmul_precision("highest")
+        for matmul in matmuls:
+            matmul.fp32_precision = "ieee"
+        yield
+    finally:
+        if old:
+            torch.set_float32_matmul_precision(old)
+        for matmul, precision in zip(matmuls, before, strict=True):
+            matmul.fp32_precision = precision
+
+
+def _has_precision(torch: Any, backend: str) -> bool:
+    """Say whether products of a backend have a precision of their own, as from torch 2.9 on."""
+    return hasattr(getattr(getattr(torch.backends, backend), "matmul", None), "fp32_precision")
+
+
+def _linear(queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    """Return the inner products of two matrices by oneDNN, which has AVX-512 where the libraries of NumPy and FAISS do not."""
+    import torch
+
+    left, right = torch.from_numpy(queries), torch.from_numpy(np.ascontiguousarray(documents))
+    with torch.inference_mode():
+        return np.asarray(torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "").numpy())

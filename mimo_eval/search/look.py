@@ -1,0 +1,208 @@
+"""One look at a block of documents: the best of each query, and how many stand above given ones, from one product.
+
+Scores are computed for some queries and a piece of the block at a time, few enough to stay in the processor's cache. A document
+comes into a query's list only with a score as high as the list's last, its floor, which rises. Of a given document with a
+score above the floor, all that may stand above it are in the list or wait for it, so they are counted there, at the latest when
+the floor passes it; from then on every score is compared with its own.
+"""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mimo_eval.search import keys
+from mimo_eval.search.arithmetic import Arithmetic, Array, arithmetics, full_precision
+from mimo_eval.search.counts import Counts
+from mimo_eval.threads import ahead
+
+if TYPE_CHECKING:
+    from mimo_eval.search.dense import DenseScorer
+
+
+class Found(NamedTuple):
+    """What a search of a block finds."""
+
+    lists: np.ndarray
+    """(q, m) keys, descending; near ties not yet settled."""
+    above: np.ndarray
+    """(n,) int64: how many documents stand above each of the given ones."""
+    longest: float
+    """Largest norm of a document's vector."""
+
+
+def look(
+    scorer: DenseScorer,
+    lang: str,
+    rows: np.ndarray,
+    query_rows: np.ndarray,
+    keep: int,
+    at: np.ndarray,
+    document_keys: np.ndarray,
+) -> Found:
+    """Look at a block; on several GPUs at as many tiles at once.
+
+    :param scorer: has the vectors, and gives exact scores and error bounds.
+    :param lang: language of the block.
+    :param rows: its documents, ascending.
+    :param query_rows: (q,) rows of queries.
+    :param keep: length of the lists.
+    :param at: (n,) for each given document, the position of its query in `query_rows`, ascending.
+    :param document_keys: (n,) exact keys of the given documents, of this block or another.
+    :return: lists of `keep` documents, if there are so many, and counts.
+    """
+    places = arithmetics(2 * len(rows) * len(query_rows) * (scorer.documents.width or 1))
+    size = places[0].queries_at_once
+    groups = [slice(start, start + size) for start in range(0, len(query_rows), size)]
+    given = [slice(*np.searchsorted(at, [group.start, group.stop])) for group in groups]
+    looks = [
+        [
+            Look(scorer, place, query_rows[group], keep, at[mine] - group.start, document_keys[mine])
+            for group, mine in zip(groups, given, strict=True)
+        ]
+        for place in places
+    ]
+    free: SimpleQueue[list[Look]] = SimpleQueue()
+    for one in looks:
+        free.put(one)
+
+    def see(tile: tuple[np.ndarray, np.ndarray]) -> None:
+        mine = free.get()
+        try:
+            documents, longest = mine[0].arithmetic.put(tile[1]), longest_norm(tile[1])
+            for one in mine:
+                one.see(tile[0], documents, longest)
+        finally:
+            free.put(mine)
+
+    with full_precision():
+        for _ in ahead(see, scorer.documents.tiles(lang, rows, scorer.tile), len(places)):
+            pass
+    found = [joined([one.result() for one in group], keep) for group in zip(*looks, strict=True)]
+    return Found(
+        np.concatenate([part.lists for part in found]),
+        np.concatenate([part.above for part in found]),
+        max(part.longest for part in found),
+    )
+
+
+def joined(parts: list[Found], keep: int) -> Found:
+    """Join what was found by the same queries in different documents."""
+    lists = keys.largest(np.concatenate([part.lists for part in parts], axis=1), keep)
+    return Found(lists, np.sum([part.above for part in parts], axis=0), max(part.longest for part in parts))
+
+
+def longest_norm(vectors: np.ndarray) -> float:
+    """Return the largest Euclidean norm of some vectors."""
+    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max())) if len(vectors) else 0.0
+
+
+class Look:
+    """The best documents of some queries, and counts, over the pieces seen so far.
+
+    :param scorer: gives exact scores and error bounds.
+    :param arithmetic: where scores are computed.
+    :param query_rows: (q,) rows of queries.
+    :param keep: length of the lists.
+    :param at: (n,) for each given document, the position of its query in `query_rows`.
+    :param document_keys: (n,) exact keys of the given documents, of this block or another.
+    """
+
+    def __init__(
+        self,
+        scorer: DenseScorer,
+        arithmetic: Arithmetic,
+        query_rows: np.ndarray,
+        keep: int,
+        at: np.ndarray,
+        document_keys: np.ndarray,
+    ) -> None:
+        self.arithmetic, self.keep, self.at, self.place = arithmetic, keep, at, scorer.place
+        self.longest, self.seen = 0.0, 0
+        self._queries = arithmetic.put(scorer.queries.gather(query_rows))
+        self._best = np.zeros((len(query_rows), 0), np.uint64)
+        self._floor = np.full(len(query_rows), -np.inf, np.float32)
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._counts = Counts(scorer, query_rows, at, document_keys)
+        self._bounds = self._counts.bounds(0.0)
+        self._listed = np.ones(len(at), bool)
+        """Whether all documents that may stand above a given one are still in its list, or wait for it."""
+
+    def see(self, rows: np.ndarray, documents: Array, longest: float) -> None:
+        """Look at a tile.
+
+        :param rows: (m,) rows of documents.
+        :param documents: (m, d) their vectors, where scores are computed.
+        :param longest: largest norm among them.
+        """
+        if longest > self.longest:
+            self._lengthen(longest)
+        step = max(8, self.arithmetic.scores_at_once // len(self._floor) // 8 * 8)
+        start = 0
+        while start < len(rows):
+            part = slice(start, start + min(step, max(self.seen, 2 * self.keep)))  # short at first: then there is a floor
+            scores = self.arithmetic.scores(self._queries, documents[part])
+            self._take(scores, rows[part])
+            self._compare(scores, rows[part])
+            self.seen += len(rows[part])
+            start = part.stop
+            if sum(len(query) for query, _ in self._waiting) >= len(self._floor) * self.keep:
+                self._merge()
+
+    def result(self) -> Found:
+        """Return what was found."""
+        self._merge()
+        self._leave(self._listed, self._best)
+        return Found(self._best, self._counts.result(), self.longest)
+
+    def _lengthen(self, longest: float) -> None:
+        """Widen the bounds, as errors grow with the length of vectors."""
+        self._merge()
+        wider = self._counts.bounds(longest)
+        self._leave(self._listed & (wider.low <= self._floor[self.at]), self._best)
+        self.longest, self._bounds = longest, wider
+
+    def _take(self, scores: Array, rows: np.ndarray) -> None:
+        """Let the documents that reach the floor wait for the lists."""
+        query, column, score = self.arithmetic.reaching(scores, self._floor)
+        self._waiting.append((query, keys.encode(score, self.place[rows[column]])))
+
+    def _merge(self) -> None:
+        """Put what waits into the lists, and raise the floor."""
+        if not self._waiting:
+            return
+        query, found = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+        self._waiting = []
+        lists = np.concatenate([self._best, _padded(query, found, len(self._floor))], axis=1)
+        self._best = keys.largest(lists, self.keep)
+        if self._best.shape[1] == self.keep:
+            self._floor = keys.scores(self._best[:, -1])
+            self._leave(self._listed & (self._bounds.low <= self._floor[self.at]), lists)
+
+    def _leave(self, leaving: np.ndarray, lists: np.ndarray) -> None:
+        """Count in lists for the last time, for some given documents."""
+        self._counts.add_lists(np.flatnonzero(leaving), lists, self._bounds)
+        self._listed &= ~leaving
+
+    def _compare(self, scores: Array, rows: np.ndarray) -> None:
+        """Count among all documents of a piece, for the given documents that are below the floor."""
+        which = np.flatnonzero(~self._listed)
+        if not len(which):
+            return
+        at, low, high = self.at[which], self._bounds.low[which], self._bounds.high[which]
+        sure, reach = self.arithmetic.count(scores, at, low, high)
+        self._counts.above[which] += sure
+        near = np.flatnonzero(reach > sure)
+        index, column = self.arithmetic.between(scores, at[near], low[near], high[near])
+        self._counts.add_near(which[near[index]], rows[column])
+
+
+def _padded(query: np.ndarray, found: np.ndarray, queries: int) -> np.ndarray:
+    """Return keys as (queries, most of one) with EMPTY behind."""
+    order = np.argsort(query, kind="stable")
+    count = np.bincount(query, minlength=queries)
+    result = np.zeros((queries, int(count.max(initial=0))), np.uint64)
+    result[query[order], np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)] = found[order]
+    return result
