@@ -32,7 +32,7 @@ class Arithmetic(Protocol):
         """Return (q, m) float32 inner products."""
 
     def reaching(self, scores: Array, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (query, document, score) of all scores not below their query's floor, (q,) float32."""
+        """Return the scores not below their query's floor, (q,) float32: how many of each query, and (document, score)."""
 
     def count(self, scores: Array, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how many scores of query `at[i]` are above `high[i]`, and how many not below `low[i]`; (n,) int64 each."""
@@ -62,9 +62,10 @@ class Processor:
         return np.asarray(queries @ documents.T if self.linear is None else self.linear(queries, documents))
 
     def reaching(self, scores: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (query, document, score) of all scores not below their query's floor."""
-        found = np.flatnonzero(scores >= floor[:, None])
-        return *np.divmod(found, scores.shape[1]), scores.reshape(-1)[found]
+        """Return the scores not below their query's floor: how many of each query, and (document, score)."""
+        flags = scores >= floor[:, None]
+        found = np.flatnonzero(flags)
+        return _trues(flags), found % scores.shape[1], scores.reshape(-1)[found]
 
     def count(self, scores: np.ndarray, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how many scores are above `high` and not below `low`."""
@@ -116,9 +117,10 @@ class Torch:
         return queries @ documents.T
 
     def reaching(self, scores: Array, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (query, document, score) of all scores not below their query's floor."""
-        query, column = (scores >= self.put(floor)[:, None]).nonzero(as_tuple=True)
-        return query.cpu().numpy(), column.cpu().numpy(), scores[query, column].cpu().numpy()
+        """Return the scores not below their query's floor: how many of each query, and (document, score)."""
+        flags = scores >= self.put(floor)[:, None]
+        column = flags.nonzero(as_tuple=True)[1]
+        return flags.sum(1).cpu().numpy(), column.cpu().numpy(), scores[flags].cpu().numpy()
 
     def count(self, scores: Array, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return how many scores are above `high` and not below `low`."""

@@ -21,8 +21,8 @@ def encode(scores: np.ndarray, places: np.ndarray) -> np.ndarray:
     :return: uint64 keys of the same shape.
     """
     bits = (np.asarray(scores, np.float32) + np.float32(0)).view(np.uint32)  # adding 0 makes -0 and 0 equal
-    ordered = np.where(bits & SIGN, ~bits, bits | SIGN)
-    return (ordered.astype(np.uint64) << np.uint64(32)) | np.asarray(places).astype(np.uint64)
+    flipped = (bits.view(np.int32) >> 31).view(np.uint32) | SIGN  # all bits of a negative number, the sign of others
+    return ((bits ^ flipped).astype(np.uint64) << np.uint64(32)) | np.asarray(places, np.uint64)
 
 
 def scores(keys: np.ndarray) -> np.ndarray:

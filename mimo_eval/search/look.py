@@ -148,7 +148,7 @@ class Look:
             self._compare(scores, rows[part])
             self.seen += len(rows[part])
             start = part.stop
-            if sum(len(query) for query, _ in self._waiting) >= len(self._floor) * self.keep:
+            if sum(len(found) for _, found in self._waiting) >= len(self._floor) * self.keep:
                 self._merge()
 
     def result(self) -> Found:
@@ -166,16 +166,15 @@ class Look:
 
     def _take(self, scores: Array, rows: np.ndarray) -> None:
         """Let the documents that reach the floor wait for the lists."""
-        query, column, score = self.arithmetic.reaching(scores, self._floor)
-        self._waiting.append((query, keys.encode(score, self.place[rows[column]])))
+        count, column, score = self.arithmetic.reaching(scores, self._floor)
+        self._waiting.append((count, keys.encode(score, self.place[rows[column]])))
 
     def _merge(self) -> None:
         """Put what waits into the lists, and raise the floor."""
         if not self._waiting:
             return
-        query, found = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+        lists = np.concatenate([self._best, *(_padded(count, found) for count, found in self._waiting)], axis=1)
         self._waiting = []
-        lists = np.concatenate([self._best, _padded(query, found, len(self._floor))], axis=1)
         self._best = keys.largest(lists, self.keep)
         if self._best.shape[1] == self.keep:
             self._floor = keys.scores(self._best[:, -1])
@@ -199,10 +198,9 @@ class Look:
         self._counts.add_near(which[near[index]], rows[column])
 
 
-def _padded(query: np.ndarray, found: np.ndarray, queries: int) -> np.ndarray:
-    """Return keys as (queries, most of one) with EMPTY behind."""
-    order = np.argsort(query, kind="stable")
-    count = np.bincount(query, minlength=queries)
-    result = np.zeros((queries, int(count.max(initial=0))), np.uint64)
-    result[query[order], np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)] = found[order]
+def _padded(count: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return the keys of one query after the other as (queries, most of one), with EMPTY behind."""
+    filled = np.arange(count.max(initial=0)) < count[:, None]
+    result = np.full(filled.shape, keys.EMPTY)
+    result[filled] = found
     return result
