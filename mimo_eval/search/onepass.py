@@ -25,8 +25,6 @@ TABLE = 2**27
 """Scores up to which a corpus's whole table is computed for measures that look beyond the run: half a gigabyte."""
 WASTE = 64
 """How many scores may be computed for one that is asked for, since tables are that much faster than pairs."""
-LOOKED_UP = 2**20
-"""Cells (query, document) in which judgements are looked up at once; they stay in the processor's cache."""
 WHOLE = 2
 """A block of up to so many times the documents that are kept is ranked whole, which saves counting in a second look."""
 MERGED = 2048
@@ -232,7 +230,7 @@ def ranking_of(collection: Collection, found: PoolRanking) -> Ranking:
     of_query = np.array([names.index(lang) for lang in queries.languages], np.int16)[queries.language]
     return Ranking(
         query_ids=np.array(queries.ids(pool.queries)),
-        gains=np.where(filled, _gains(pool, rows, len(documents)), np.int32(EMPTY)),
+        gains=_gains(pool, found.judged_rank, filled),
         judged_query=pool.judged_query,
         judged_gain=pool.judged_gain,
         judged_rank=found.judged_rank,
@@ -281,18 +279,9 @@ def _some_scores(scorer: CompleteScorer, queries: np.ndarray, documents: np.ndar
     return scorer.table(asked, distinct)[row[:, None], column.reshape(documents.shape)]
 
 
-def _gains(pool: Pool, rows: np.ndarray, count: int) -> np.ndarray:
-    """Return the relevance of ranked documents, UNJUDGED where nobody judged them."""
-    gains = np.full(rows.shape, UNJUDGED, np.int32)
-    order = np.argsort(pool.judged_query, kind="stable")
-    query, document, gain = pool.judged_query[order], pool.judged_document[order], pool.judged_gain[order]
-    step = max(1, LOOKED_UP // max(count, 1))
-    judged = np.full(step * count, UNJUDGED, np.int32)
-    for start in range(0, len(rows), step):
-        part = rows[start : start + step]
-        mine = slice(*np.searchsorted(query, [start, start + step]))
-        cells = (query[mine] - start) * count + document[mine]
-        judged[cells] = gain[mine]
-        gains[start : start + step] = judged[part + np.arange(len(part))[:, None] * count]
-        judged[cells] = UNJUDGED
+def _gains(pool: Pool, ranks: np.ndarray, filled: np.ndarray) -> np.ndarray:
+    """Return the relevance of ranked documents, UNJUDGED where nobody judged them, EMPTY where there is none."""
+    gains = np.where(filled, np.int32(UNJUDGED), np.int32(EMPTY))
+    listed = np.flatnonzero(ranks <= filled.shape[1])
+    gains[pool.judged_query[listed], ranks[listed].astype(np.int64) - 1] = pool.judged_gain[listed]
     return gains
