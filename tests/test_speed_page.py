@@ -63,7 +63,7 @@ def test_a_table_has_a_line_per_figure_in_the_order_of_the_rows():
     two = {"row": 2, "name": "ours / theirs", "values": [0.5, 0.75, 0.25], "goal": 0.4, "detail": {"texts": "1,000"}}
     one = {"row": 1, "name": "share", "values": [1234.5], "unit": "%"}
     assert page.table(record(two, one)).splitlines()[2:] == [
-        "| 1 | first | a peer | share | – | 1,234 % |  |",
+        "| 1 | first | a peer | share | – | 1,234 % (one run) |  |",
         "| 2 | second | a peer | ours / theirs | ≤ 0.4 × | 0.5 × (0.25 to 0.75) **missed** | texts 1,000 |",
     ]
 
@@ -73,6 +73,7 @@ def test_a_row_without_figures_says_so():
 
 
 def test_the_page_says_what_was_measured_at_small_sizes():
+    assert "| 1 | first *(measured in the small size of `--quick`)* | a peer |" in page.table(record(quick=True))
     assert page.made(record()) == "Measured 2026-01-31: 1, 2."
     assert page.made(record(quick=True)) == "Measured 2026-01-31 with `--quick`: 1, 2."
 

@@ -16,14 +16,16 @@ HEAD = "| # | work | peer | figure | goal | median (least to most) | how |\n|---
 
 def table(record: dict[str, Any]) -> str:
     """Return the rows of a record in Markdown, a line per figure."""
-    rows = [(row, module["findings"]) for module in record["rows"].values() for row in module["rows"]]
+    rows = [(row, module) for module in record["rows"].values() for row in module["rows"]]
     rows.sort(key=lambda pair: pair[0]["number"])
-    return "\n".join([HEAD, *(line for row, findings in rows for line in _lines(row, findings))])
+    return "\n".join([HEAD, *(line for row, module in rows for line in _lines(row, module))])
 
 
-def _lines(row: dict[str, Any], findings: list[dict[str, Any]]) -> list[str]:
-    found = [cells(Finding(**finding)) for finding in findings if finding["row"] == row["number"]] or ["not measured | | |"]
-    work = [f"| {row['number']} | {row['work']} | {row['peer']} |", *["| | | |"] * (len(found) - 1)]
+def _lines(row: dict[str, Any], module: dict[str, Any]) -> list[str]:
+    mine = [Finding(**finding) for finding in module["findings"] if finding["row"] == row["number"]]
+    found = [cells(finding) for finding in mine] or ["not measured | | |"]
+    size = " *(measured in the small size of `--quick`)*" if module["quick"] else ""
+    work = [f"| {row['number']} | {row['work']}{size} | {row['peer']} |", *["| | | |"] * (len(found) - 1)]
     return [f"{start} {cell} |" for start, cell in zip(work, found, strict=True)]
 
 
@@ -31,7 +33,7 @@ def cells(finding: Finding) -> str:
     """Return a figure, its goal, its value with the spread, and how it came about."""
     goal = "–" if finding.goal is None else f"≤ {finding.goal:g} {finding.unit}"
     missed = " **missed**" if finding.reached is False else ""
-    spread = f" ({shown(min(finding.values))} to {shown(max(finding.values))})" if len(finding.values) > 1 else ""
+    spread = f" ({shown(min(finding.values))} to {shown(max(finding.values))})" if len(finding.values) > 1 else " (one run)"
     how = ", ".join(f"{name} {value}" for name, value in finding.detail.items())
     return f"{finding.name} | {goal} | {shown(finding.middle)} {finding.unit}{spread}{missed} | {how}"
 

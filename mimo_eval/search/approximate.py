@@ -139,7 +139,7 @@ class ApproximateScorer:
         if distinct[0] < 0:
             return np.full(rows.shape, keys.EMPTY)
         vectors = self.documents.gather(distinct)
-        self.dense.longest = max(self.dense.longest, longest_norm(vectors))
+        self.dense.saw(longest_norm(vectors))
         scores, places = np.empty(rows.shape, np.float32), which.reshape(rows.shape)
         for query, mine, out in zip(queries, places, scores, strict=True):  # one query's documents fit into the cache
             np.dot(vectors[mine], query, out=out)

@@ -49,6 +49,10 @@ class DenseScorer:
         self.place = self.documents.texts.id_order
         self._error = np.full(len(self.queries.texts), np.nan)
 
+    def saw(self, longest: float) -> None:
+        """Remember that a document's vector is so long: errors grow with it."""
+        self.longest = max(self.longest, longest)
+
     def eps(self, query_rows: np.ndarray, longest: float) -> np.ndarray:
         """Return the difference of two scores from which on their order is sure, per query; see `error_bound`.
 
@@ -120,7 +124,7 @@ class DenseScorer:
         best = np.zeros((len(query_rows), 0), np.uint64)
         for new, longest in ahead(search, self.documents.tiles(lang, rows, self.tile), self.search.lanes):
             best = keys.largest(np.concatenate([best, new], axis=1), k + SPARE)
-            self.longest = max(self.longest, longest)
+            self.saw(longest)
         return self._sure(best, lang, rows, query_rows, k)
 
     def find(
@@ -142,7 +146,7 @@ class DenseScorer:
             counts.add_lists(np.arange(len(at)), lists, counts.bounds(self.longest))
             return Found(lists, counts.result(), self.longest)
         found = look(self, lang, rows, query_rows, k + SPARE, at, document_keys)
-        self.longest = max(self.longest, found.longest)
+        self.saw(found.longest)
         return found._replace(lists=self._sure(found.lists, lang, rows, query_rows, k))
 
     def _sure(self, best: np.ndarray, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
@@ -153,11 +157,19 @@ class DenseScorer:
         score = keys.scores(best[:, [k - 1, -1]])
         open_ = np.flatnonzero(score[:, 0] - score[:, 1] <= eps)
         if len(open_):
-            best[open_] = self._exact_lists(lang, rows, query_rows[open_], best.shape[1], eps[open_])
+            best[open_] = self.exact_lists(lang, rows, query_rows[open_], best.shape[1], eps[open_])
         return best
 
-    def _exact_lists(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, eps: np.ndarray) -> np.ndarray:
-        """Return the (q, k) best by exact scores."""
+    def exact_lists(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, eps: np.ndarray) -> np.ndarray:
+        """Find the best documents of one block by exact scores.
+
+        :param lang: language of the block.
+        :param rows: its documents, ascending.
+        :param query_rows: (q,) rows of the queries.
+        :param k: length of the lists.
+        :param eps: (q,) as `eps` returns it.
+        :return: (q, min(k, documents)) keys, descending.
+        """
         queries = self.queries.gather(query_rows)
         found = [self._exact_top(lang, rows, row, queries[i], k, eps[i]) for i, row in enumerate(query_rows.tolist())]
         return np.stack(found) if found else np.empty((0, min(k, len(rows))), np.uint64)

@@ -50,7 +50,7 @@ class SpreadScorer(DenseScorer):
 
     def _top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         found = self._everyone("top", lang, rows, query_rows, k)
-        self.longest = max(self.longest, *(longest for _, longest in found))
+        self.saw(max(longest for _, longest in found))
         return self._sure(_merged([lists for lists, _ in found], k + dense.SPARE), lang, rows, query_rows, k)
 
     def find(
@@ -58,10 +58,10 @@ class SpreadScorer(DenseScorer):
     ) -> Found:
         """Find the best documents of one block, and count those that stand above given ones; see DenseScorer."""
         found = joined(self._everyone("find", lang, rows, query_rows, k, at, document_keys), k + dense.SPARE)
-        self.longest = max(self.longest, found.longest)
+        self.saw(found.longest)
         return found._replace(lists=self._sure(found.lists, lang, rows, query_rows, k))
 
-    def _exact_lists(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, eps: np.ndarray) -> np.ndarray:
+    def exact_lists(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, eps: np.ndarray) -> np.ndarray:
         return _merged(self._everyone("exact_lists", lang, rows, query_rows, k, eps), k)
 
     def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def _top(
 ANSWERS: dict[str, Callable[..., Any]] = {
     "top": _top,
     "find": lambda scorer, share, lang, rows, *arguments: scorer.find(lang, _rows(scorer, share, lang, rows), *arguments),
-    "exact_lists": lambda scorer, share, lang, rows, *arguments: scorer._exact_lists(
+    "exact_lists": lambda scorer, share, lang, rows, *arguments: scorer.exact_lists(
         lang, _rows(scorer, share, lang, rows), *arguments
     ),
     "exact": lambda scorer, share, *arguments: scorer.exact(*arguments),

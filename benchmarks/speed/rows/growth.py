@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.speed.harness import Child, Finding, Row, Settings, in_child
 
-ROWS = (Row(8, "growth: build, encode, search and score 10 k to 5 M documents, 1,000 queries", "linear in the documents"),)
+ROWS = (Row(8, "growth: build, encode, search and score more and more documents, 1,000 queries", "linear in the documents"),)
 SIZES, QUICK = (10_000, 100_000, 1_000_000, 5_000_000), (10_000, 30_000, 100_000, 300_000)
 QUERIES, WIDTH, DEPTH = 1_000, 384, 100
 MEASURES = "nDCG@10 R@100 RR@10 AP"
