@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import mimo_eval
 from mimo_eval import evaluation
 from mimo_eval.benchmark import of_folder
-from mimo_eval.cache import Damage, collect, entries, parse_age, parse_size, repair, verify
+from mimo_eval.cache import KINDS, Damage, collect, entries, parse_age, parse_size, repair, verify
 from mimo_eval.cli.cache import command
 from mimo_eval.collections import load
 from mimo_eval.errors import ConfigError
@@ -35,6 +37,14 @@ def full(tmp_path: Path, folders: Callable[..., Path], cache: Path) -> Path:
     pairs = Pairs(cache / "pairs" / "model" / "collection")
     pairs.add(pairs.codes(["q"], np.array([[1, 2]]))[0], np.float32([0.5, 0.25]))
     return folder
+
+
+@pytest.fixture
+def named(full: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The name of that collection in a store that machines share; returns its record in the cache."""
+    monkeypatch.setenv("MIMO_EVAL_STORE", str(tmp_path / "shared"))
+    load(str(full), languages=("de",))
+    return next(cache.glob("names/*.json"))
 
 
 def damages() -> list[Damage]:
@@ -61,7 +71,7 @@ def test_what_lies_there(full: Path) -> None:
 
 def test_what_was_written_is_whole_and_nothing_is_left_out(full: Path, cache: Path) -> None:
     looked_at = [checked.path.relative_to(cache).parts[0] for checked in verify()]
-    assert {kind: looked_at.count(kind) for kind in looked_at} == {"vectors": 6, "indexes": 3, "collections": 4, "pairs": 1}
+    assert {kind: looked_at.count(kind) for kind in looked_at} == {"vectors": 6, "indexes": 3, "collections": 14, "pairs": 1}
     assert damages() == []
 
 
@@ -75,6 +85,7 @@ def test_what_was_written_is_whole_and_nothing_is_left_out(full: Path, cache: Pa
         "indexes/*/*/*/*/*.npy",
         "collections/*/documents.arrow",
         "collections/*/queries.arrow",
+        "collections/*/documents.id_order.bin",
         "collections/*/qrels.parquet",
         "collections/*/collection.json",
         "collections/*/checksums.json",
@@ -111,6 +122,26 @@ def test_the_commands_exit_codes(full: Path, cache: Path) -> None:
     assert run(command, ["path"]).output.strip() == str(cache)
     shown = run(command, ["ls"]).output
     assert "hashing" in shown and "12 vectors in 2 languages" in shown
+
+
+def test_names_in_a_shared_store_are_listed_verified_and_collected(named: Path, full: Path) -> None:
+    (entry,) = (e for e in entries() if e.kind == "names")
+    assert (entry.path, entry.name) == (named, "folder toy")
+    assert re.fullmatch(r"the collection toy-[0-9a-f]+ in de, of the store that machines share", entry.detail)
+    assert any(checked.path == named for checked in verify())
+    named.write_text("{")
+    assert [(damage.path, damage.remove) for damage in damages()] == [(named, named)]
+    repair(damages())
+    assert not named.exists()
+    load(str(full), languages=("de",))
+    age(named, 40)
+    assert [e.path for e in collect(parse_age("30d"))[0]] == [named]
+    assert load(str(full), languages=("de",)).languages == ("de",) and named.exists()
+
+
+def test_every_folder_that_the_package_keeps_in_the_cache_is_of_a_kind() -> None:
+    source = "".join(path.read_text("utf-8") for path in Path(mimo_eval.__file__).parent.rglob("*.py"))
+    assert set(re.findall(r'cache_dir\(\) / "(\w+)"', source)) == set(KINDS)
 
 
 def test_a_half_copied_collection_is_made_again(full: Path, cache: Path) -> None:

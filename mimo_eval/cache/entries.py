@@ -122,6 +122,12 @@ def _collections(path: Path) -> tuple[str, str]:
     return meta["info"]["name"], f"{meta['rows']['documents']:,} documents, {meta['rows']['queries']:,} queries"
 
 
+def _names(path: Path) -> tuple[str, str]:
+    meta = read_json(path)
+    languages = f" in {', '.join(meta['languages'])}" if meta["languages"] else ""
+    return str(meta["label"]), f"the collection {meta['folder']}{languages}, of the store that machines share"
+
+
 def _files(path: Path) -> tuple[str, str]:
     count = sum(1 for file in path.rglob("*") if file.is_file() and file.name != USED) if path.is_dir() else 1
     return path.name, f"{count:,} file{'' if count == 1 else 's'}"
@@ -131,9 +137,11 @@ KINDS: dict[str, Callable[[Path], tuple[str, str]]] = {
     "vectors": _vectors,
     "indexes": _indexes,
     "collections": _collections,
+    "names": _names,
     "downloads": _files,
     "unpacked": _files,
     "pairs": _files,
     "training": _files,
+    "studies": _files,
 }
 """Folder in the cache to what says (name, detail) of a thing in it."""

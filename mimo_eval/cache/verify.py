@@ -44,7 +44,7 @@ class Checked(NamedTuple):
 
 
 def verify(root: Path | None = None) -> Iterator[Checked]:
-    """Yield every file of vectors, index, collection, download and re-ranker's scores, with what is wrong with it.
+    """Yield every file of vectors, index, collection, name, download, re-ranker's scores and training data, with what is wrong.
 
     :param root: the cache folder.
     """
@@ -52,6 +52,7 @@ def verify(root: Path | None = None) -> Iterator[Checked]:
     yield from _vectors(root / "vectors")
     yield from _indexes(root / "indexes")
     yield from _collections(root / "collections")
+    yield from _names(root / "names")
     yield from _downloads(root / "downloads")
     yield from _pairs(root / "pairs")
     yield from _training(root / "training")
@@ -99,6 +100,15 @@ def _against_checksums(folder: Path) -> Iterator[Checked]:
     for name in sorted({*said, *found}):
         wrong = "missing" if name not in found else "not what was written"
         yield Checked(folder / name, None if said.get(name) == found.get(name) else Damage(folder / name, wrong, folder))
+
+
+def _names(folder: Path) -> Iterator[Checked]:
+    for path in sorted(folder.glob("[!.]*.json")):
+        try:
+            named = isinstance(read_json(path)["folder"], str)
+        except (DataError, KeyError, TypeError):
+            named = False
+        yield Checked(path, None if named else Damage(path, "names no collection", path), unchecked=named)
 
 
 def _downloads(folder: Path) -> Iterator[Checked]:

@@ -78,7 +78,7 @@ MODEL_OPTIONS = (
 
 
 def load_models(models: Sequence[str], truncate_dims: Sequence[int] | None = None, **options: Any) -> list[Model]:
-    """Return the models that a command names, one for each width where several are given.
+    """Return the models that a command names, each once; one for each width where several are given.
 
     :param models: as typed.
     :param truncate_dims: leading dimensions to keep.
@@ -87,9 +87,11 @@ def load_models(models: Sequence[str], truncate_dims: Sequence[int] | None = Non
     """
     from mimo_eval.models.loading import ModelOptions, load_model, model_name
 
-    widths: Sequence[int | None] = truncate_dims or [None]
-    found = [load_model(model, ModelOptions(truncate_dim=width, **options)) for model in models for width in widths]
-    return list({model_name(model): model for model in found}.values()) if truncate_dims else found
+    found: list[Model] = []
+    for model in dict.fromkeys(models):
+        loaded = [load_model(model, ModelOptions(truncate_dim=width, **options)) for width in truncate_dims or (None,)]
+        found += {model_name(each): each for each in loaded}.values()
+    return found
 
 
 def model_options(function: F) -> F:

@@ -63,7 +63,8 @@ def command(
     """Evaluate MODELS and print their scores; `mimo-mini`, which needs no download, if none is given.
 
     A model is a name (see `mimo-eval models`), with arguments if need be: 'bm25(k1=1.2)'; a folder or hub id of a
-    sentence-transformers model; or module:attribute. Nothing is computed that is stored already.
+    sentence-transformers model; or module:attribute. One that is given twice is evaluated once. Nothing is computed that is
+    stored already.
     """
     if address and engine != "ray":
         raise ConfigError(f"--address {address}: is of a Ray cluster; add --engine ray")

@@ -11,7 +11,7 @@ from typing import Any
 
 from mimo_eval import languages
 from mimo_eval.collections.jsonl import ENDINGS, find_file, read_judgements, read_texts
-from mimo_eval.collections.records import Info, Judgement, Problems, Text
+from mimo_eval.collections.records import Info, Judgement, Problems, Text, lacking
 from mimo_eval.errors import DataError
 from mimo_eval.files import read_json, read_lines
 
@@ -66,14 +66,23 @@ class FolderSource:
         return [*files, self.folder / INFO] if (self.folder / INFO).is_file() else files
 
     def documents(self, problems: Problems) -> Iterator[Text]:
-        """Yield the documents of the wanted languages."""
+        """Yield the documents of the wanted languages; if there are none, say which there are."""
+        found, others = False, set[str]()
         for part in self.parts:
-            yield from self._wanted(read_texts(part.corpus, problems, part.lang, prefix=bool(part.lang)))
+            for text in read_texts(part.corpus, problems, part.lang, prefix=bool(part.lang)):
+                if self._is_wanted(text):
+                    found = True
+                    yield text
+                else:
+                    others.add(languages.normalise(text.lang))
+        if others and not found:
+            raise lacking(self.info.name, self.wanted or (), others)
 
     def queries(self, problems: Problems) -> Iterator[Text]:
         """Yield the queries of the wanted languages."""
         for part in self.parts:
-            yield from self._wanted(read_texts(part.queries, problems, part.lang, prefix=bool(part.lang)))
+            texts = read_texts(part.queries, problems, part.lang, prefix=bool(part.lang))
+            yield from (text for text in texts if self._is_wanted(text))
 
     def judgements(self, problems: Problems) -> Iterator[Judgement]:
         """Yield the judgements; those of unwanted languages are passed over, not orphans."""
@@ -82,9 +91,6 @@ class FolderSource:
             for judgement in read_judgements(part.qrels, problems, "" if self.grouped_judgements else part.lang):
                 if judgement.query not in unwanted and judgement.document not in unwanted:
                     yield judgement
-
-    def _wanted(self, texts: Iterator[Text]) -> Iterator[Text]:
-        return (text for text in texts if self._is_wanted(text))
 
     def _is_wanted(self, text: Text) -> bool:
         if self.wanted is None:

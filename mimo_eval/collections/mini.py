@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mimo_eval.collections.records import Info, Judgement, Problems, Text
+from mimo_eval.collections.remote import chosen
 from mimo_eval.files import read_lines
 
 FOLDER = Path(__file__).parent / "data" / "mini"
@@ -29,7 +30,7 @@ class Mini:
     )
 
     def __init__(self, data: Path | None = None, wanted: tuple[str, ...] | None = None) -> None:
-        self.languages = [lang for lang in LANGUAGES if wanted is None or lang in wanted]
+        self.languages = chosen("mini", wanted, LANGUAGES)
 
     def files(self) -> list[Path]:
         """Return one file per language."""

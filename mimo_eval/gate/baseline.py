@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from mimo_eval.comparison.pairing import KEYS, locate, main_measure, measures_of
+from mimo_eval.comparison.pairing import KEYS, Side, locate, main_measure, measures_of
 from mimo_eval.errors import DataError, MissingBaselineError
 from mimo_eval.files import atomic_write
 from mimo_eval.gate.policy import Policy
@@ -34,6 +34,26 @@ def find_baseline(path: Path) -> Path:
     if found is None or not found.exists():
         raise MissingBaselineError(f"{path}: there is no baseline; {HOW.format(path=path)}")
     return found
+
+
+def refuse_lacking(measures: Sequence[str], baseline: Side, result: Side) -> None:
+    """Refuse to test what a baseline or a result was not evaluated with.
+
+    :param measures: what will be tested.
+    :param baseline: the baseline.
+    :param result: the result.
+    :raises DataError: naming the file, the measures and how to have them there.
+    """
+    if lacking := _lacking(measures, baseline.result):
+        raise DataError(
+            f"{baseline.path}: the baseline has no {', '.join(lacking)}, which the policy names; make it again from a result "
+            f"that you trust and that has: mimo-eval check RESULT --baseline {baseline.path.parent} --policy POLICY --update"
+        )
+    if lacking := _lacking(measures, result.result):
+        raise DataError(
+            f"{result.path}: was not evaluated with {', '.join(lacking)}, which is tested; run it again with "
+            f"--measures '{' '.join(measures)}', or change the policy"
+        )
 
 
 HOW = "make one by hand from a result that you trust: mimo-eval check RESULT --baseline {path} --update"
@@ -81,10 +101,14 @@ def summary(result: Result) -> pd.DataFrame:
 
 
 def _kept(result: Result, policy: Policy, source: Path) -> list[str]:
-    lacking = [m for m in policy.named() if m not in measures_of(result)]
-    if lacking:
+    if lacking := _lacking(policy.named(), result):
         raise DataError(f"{source}: was not evaluated with {', '.join(lacking)}; run it with --measures, or change the policy")
     return list(dict.fromkeys([*policy.named(), *(main_measure(result, s) for s in result.settings)]))
+
+
+def _lacking(measures: Iterable[str], result: Result) -> list[str]:
+    known = set(measures_of(result))
+    return [measure for measure in measures if measure not in known]
 
 
 def _setting(setting: SettingScores, kept: Iterable[str]) -> SettingScores:

@@ -13,7 +13,7 @@ import numpy as np
 from mimo_eval.comparison.pairing import Side, main_measure, notes, pair, read_sides
 from mimo_eval.comparison.report import Difference, compare
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.gate.baseline import find_baseline
+from mimo_eval.gate.baseline import find_baseline, refuse_lacking
 from mimo_eval.gate.policy import Floor, Policy, Rule
 from mimo_eval.results import Result
 from mimo_eval.statistics import holm
@@ -115,8 +115,8 @@ def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict
     :param policy: what is forbidden; the defaults if None.
     :return: the verdict.
     :raises MissingBaselineError: if there is no baseline.
-    :raises DataError: if the two cannot be compared: other data, languages, prompts, mixes or depth, or a score that the
-        baseline has and the result lacks; the message names what differs.
+    :raises DataError: if the two cannot be compared: other data, languages, prompts, mixes or depth, a measure that one of
+        them lacks, or a score that the baseline has and the result lacks; the message names what differs.
     :raises ConfigError: if the policy names a measure without saying which way is better, or a place that does not exist, or
         if nothing could ever fail by it.
     """
@@ -125,6 +125,7 @@ def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict
     if policy.prompts == "same":
         _same_prompts(sides)
     measures = _measures(sides, policy)
+    refuse_lacking(measures, *sides)
     _nothing_lost(sides, measures)
     report = compare(
         [side.path for side in sides],

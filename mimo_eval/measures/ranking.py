@@ -13,7 +13,8 @@ import pyarrow as pa
 from mimo_eval.errors import DataError
 from mimo_eval.measures.hits import Hits
 from mimo_eval.measures.inputs import Table, judgements_of, table
-from mimo_eval.measures.join import canonical, cuts, find, longest, ranks
+from mimo_eval.measures.join import cuts, find, longest
+from mimo_eval.measures.lists import canonical, ranks
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -96,6 +96,7 @@ class ApiEncoder:
             raise ConfigError("api: key_env is the name of an environment variable, in capitals, never the key itself")
         self.url = _checked_url(url[0])
         self.model, self.dim, self.encoding, self.similarity = str(model), dim, encoding, similarity
+        self.width = dim
         self.batch_size, self.batch_bytes, self.max_chars, self.price = batch_size, batch_bytes, max_chars, price
         self.storage, self.truncate_dim = storage, truncate_dim
         self.prompts = {"query": query_prompt, "document": document_prompt}

@@ -14,6 +14,7 @@ import ssl
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
+from socket import gaierror
 from time import monotonic, sleep, time
 from typing import Any, NoReturn
 from urllib.error import HTTPError
@@ -29,6 +30,8 @@ AGAIN = {408, 409, 425, 429, 500, 502, 503, 504, 520, 521, 522, 524, 529}
 LONGEST_BACKOFF = 60.0
 LONGEST_WAIT = 600.0
 """Seconds; a server that asks for more ends the run, which can be resumed."""
+NOBODY = (ConnectionRefusedError, gaierror)
+"""Nothing listens at the port, or the host has no address. From a server that has answered before it may pass: it restarts."""
 LATER = "what is encoded is kept in the store, chunk by chunk: run again later to go on"
 
 
@@ -59,6 +62,7 @@ class Client:
     timeout: float = 120
     counts: dict[str, int] = field(default_factory=lambda: {"requests": 0, "retries": 0})
     _next: float = field(default=0.0, repr=False)
+    _answered: bool = field(default=False, repr=False)
     _opener: OpenerDirector = field(default_factory=lambda: build_opener(_NoRedirect()), repr=False)
 
     def post(self, content: dict[str, Any]) -> dict[str, Any]:
@@ -98,8 +102,10 @@ class Client:
         request = Request(self.endpoint, body, self._headers(), method="POST")
         try:
             with self._opener.open(request, timeout=self.timeout) as response:
+                self._answered = True
                 data: bytes = response.read()
         except HTTPError as error:
+            self._answered = True
             with error:
                 self._refused(error)
         except (HTTPException, OSError) as error:
@@ -107,6 +113,10 @@ class Client:
             why = self._hidden(f"no answer ({type(reason).__name__}: {reason})")
             if isinstance(reason, ssl.SSLCertVerificationError):
                 raise ModelError(f"{self.endpoint}: {why}; the server's certificate is not trusted here") from None
+            if isinstance(reason, NOBODY) and not self._answered:
+                raise ModelError(
+                    f"{self.endpoint}: {why}; is the server running, and are host and port of the address right?"
+                ) from None
             raise _Passing(why) from None
         return data.decode("utf-8", "replace")
 

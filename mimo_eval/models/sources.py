@@ -140,6 +140,16 @@ def check_device(model: str, device: Any) -> None:
         raise ConfigError(f"{model}: --device {device} cannot be used: {first_line(error)}") from error
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that holds no model.
+
+    :param folder: as typed.
+    :raises ModelError: naming it and what is missing.
+    """
+    if not any((folder / name).is_file() for name in ("config.json", "modules.json")):
+        raise ModelError(f"{folder}: no config.json or modules.json; this is not a model's folder")
+
+
 def hash_folder(folder: Path, backend: str = "torch") -> str:
     """Return a hash of the files of a model: names and contents, without read-me, hidden and other backends' files.
 
@@ -148,8 +158,7 @@ def hash_folder(folder: Path, backend: str = "torch") -> str:
     :return: 32 hexadecimal characters.
     :raises ModelError: if the folder holds no model.
     """
-    if not any((folder / name).is_file() for name in ("config.json", "modules.json")):  # before a walk, which may be a long one
-        raise ModelError(f"{folder}: no config.json or modules.json; this is not a model's folder")
+    check_folder(folder)  # before a walk, which may be a long one
     skipped = {"README.md", "onnx", "openvino"} - {backend}
     paths = [
         path

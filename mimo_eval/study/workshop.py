@@ -16,6 +16,7 @@ from mimo_eval.benchmark import Task, data_folder
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError
 from mimo_eval.files import cache_dir, digest
+from mimo_eval.locks import Use
 from mimo_eval.study.definition import FIRST, Study, Test
 from mimo_eval.study.encoding import Tokens
 from mimo_eval.study.folds import Fold, divide
@@ -144,6 +145,7 @@ class Workshop:
         """Where students and folds lie: in the cache, for they can be made again."""
         folder = cache_dir() / "studies" / f"{self.study.name}-{self.shared_key[:12]}"
         folder.mkdir(parents=True, exist_ok=True)
+        self.use = Use(folder)  # `mimo-eval cache gc` leaves what is held
         return folder
 
     def material(self, retrieval: Retrieval | None, seed: int) -> Material:

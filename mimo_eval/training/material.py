@@ -25,6 +25,7 @@ from mimo_eval.training.recipe import Recipe, Source, TeacherSettings
 
 if TYPE_CHECKING:
     from mimo_eval.collections import Collection
+    from mimo_eval.protocols import Encoder
     from mimo_eval.training.teacher import Teacher
 
 PATHS = ("path", "data", "lexicon", "source", "target")
@@ -230,10 +231,24 @@ def teacher_of(settings: TeacherSettings | None, progress: Progress | None = Non
         return None
     from mimo_eval.training.teacher import Teacher
 
+    return Teacher(encoder_of(settings), anchor=settings.language, query_prompt=settings.prompt, progress=progress)
+
+
+def encoder_of(settings: TeacherSettings) -> Encoder:
+    """Return the encoder of a recipe's teacher; nothing of it is loaded or downloaded.
+
+    :param settings: the recipe's.
+    :raises ConfigError: if nothing answers to its name, or what answers is no encoder.
+    """
+    from mimo_eval.training.teacher import encoder
+
     options = ModelOptions(
         device=settings.device, dtype=settings.dtype, batch_size=settings.batch_size, max_length=settings.max_length
     )
-    return Teacher(settings.model, anchor=settings.language, query_prompt=settings.prompt, progress=progress, options=options)
+    try:
+        return encoder(settings.model, options)
+    except ConfigError as error:
+        raise type(error)(f"teacher.model: {error}") from error
 
 
 def licences(sources: Iterable[Source], names: Iterable[str]) -> dict[str, str]:

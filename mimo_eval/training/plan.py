@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from mimo_eval.errors import DataError
+from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.training.batches import size_of, steps_of
 from mimo_eval.training.data import Lines, Parallel, Retrieval
 from mimo_eval.training.fit import settings_of
-from mimo_eval.training.material import Prepared, data_root, prepare, resolved
+from mimo_eval.training.material import Prepared, data_root, encoder_of, prepare, resolved
 from mimo_eval.training.methods import load_method
 from mimo_eval.training.recipe import Recipe, Source
 from mimo_eval.training.stage import Material, Stage
@@ -84,8 +84,11 @@ def plan(recipe: Recipe, data: Path | None = None, processes: int = 1) -> Plan:
     :param processes: that it will run on.
     :return: the plan.
     :raises DataError: if data are missing and the recipe does not say what to expect of them.
+    :raises ConfigError: if nothing answers to the name of the teacher or the student, or the teacher is no encoder.
+    :raises ModelError: if one of them is a folder without a model.
     """
     root = data_root(recipe, data)
+    models = _models(recipe)
     missing = absent(recipe, root)
     anchor = recipe.teacher.language if recipe.teacher else "en"
     if missing:
@@ -107,7 +110,7 @@ def plan(recipe: Recipe, data: Path | None = None, processes: int = 1) -> Plan:
     sizes = _sources(recipe, prepared, bool(missing))
     memory = _memory(recipe, teacher.width, texts, planned, prepared, scale)
     counts = {} if missing or prepared.parallel is None else prepared.parallel.counts()
-    return Plan(sizes, counts, planned, texts, memory, missing + _models(recipe), bool(missing))
+    return Plan(sizes, counts, planned, texts, memory, missing + models, bool(missing))
 
 
 def absent(recipe: Recipe, root: Path | None) -> list[tuple[str, str]]:
@@ -216,17 +219,30 @@ def _sources(recipe: Recipe, prepared: Prepared, estimated: bool) -> list[tuple[
 
 
 def _models(recipe: Recipe) -> list[tuple[str, str]]:
-    """Return the models that are not here."""
+    """Return the models that are not here; one that cannot be, here or on the hub, is refused."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     from mimo_eval.models.loading import HUB_ID, MODELS
+    from mimo_eval.models.sources import check_folder
 
-    names = [recipe.teacher.model.partition("(")[0]] if recipe.teacher else []
+    names = []
+    if recipe.teacher:
+        encoder_of(recipe.teacher)
+        name = recipe.teacher.model.partition("(")[0]
+        names += [name] if name not in MODELS and (HUB_ID.fullmatch(name) or Path(name).is_dir()) else []
     names += [recipe.student.model] if not isinstance(recipe.student, StaticStudent) else []
-    foreign = [name for name in names if name not in MODELS and not Path(name).is_dir() and HUB_ID.fullmatch(name)]
-    return [
-        (name, f"hf download {name}") for name in foreign if not isinstance(try_to_load_from_cache(name, "config.json"), str)
-    ]
+    found = []
+    for name in names:
+        if Path(name).is_dir():
+            check_folder(Path(name))
+            continue
+        try:
+            here = isinstance(try_to_load_from_cache(name, "config.json"), str)
+        except HFValidationError as error:
+            raise ConfigError(f"student.model: '{name}' is neither a folder nor a hub id such as org/name") from error
+        found += [] if here else [(name, f"hf download {name}")]
+    return found
 
 
 def _memory(

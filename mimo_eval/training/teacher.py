@@ -80,9 +80,7 @@ class Teacher:
         progress: Progress | None = None,
         options: ModelOptions | None = None,
     ) -> None:
-        found = load_model(model, options)
-        if not isinstance(found, Encoder):
-            raise ConfigError(f"'{model_name(found)}' cannot teach: it has no vectors; a teacher is an encoder")
+        found = encoder(model, options)
         self.model: Encoder = found if query_prompt is None else Instructed(found, query_prompt)
         self.base, self.query_prompt = found, query_prompt
         self.name, self.anchor = model_name(found), normalise(anchor)
@@ -190,6 +188,19 @@ class Teacher:
                 return self.model.encode(batch, role=role, lang=lang)
 
         return encode
+
+
+def encoder(model: str | Encoder, options: ModelOptions | None = None) -> Encoder:
+    """Return the encoder that teaches, its weights not loaded yet.
+
+    :param model: an encoder, or its name as in `mimo-eval run`.
+    :param options: of the model, where it is given by name.
+    :raises ConfigError: if nothing answers to that name, or what answers is no encoder.
+    """
+    found = load_model(model, options)
+    if not isinstance(found, Encoder):
+        raise ConfigError(f"'{model_name(found)}' cannot teach: it has no vectors; a teacher is an encoder")
+    return found
 
 
 def in_one_language(texts: Sequence[str], lang: str) -> Texts:

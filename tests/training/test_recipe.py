@@ -5,7 +5,7 @@ import yaml
 from small_recipe import content, write_data
 
 from mimo_eval.benchmark import names
-from mimo_eval.errors import ConfigError, DataError
+from mimo_eval.errors import ConfigError, DataError, ModelError
 from mimo_eval.training.plan import plan
 from mimo_eval.training.recipe import differing, load_recipe, parse_recipe, recipes
 from mimo_eval.training.settings import interval
@@ -153,6 +153,31 @@ def test_a_collection_may_be_a_folder_of_the_data(file, data):
 def test_what_cannot_be_validated_is_found_out_before_the_work(file, data, change, error, why):
     with pytest.raises(error, match=f"^validation: .*{why}"):
         plan(load_recipe(str(file), [f"validation.{change}"]), data)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "why"),
+    [
+        ("teacher.model=hashin", ConfigError, r"teacher.model: unknown model 'hashin'; did you mean hashing .* a hub id"),
+        ("teacher.model=bm25", ConfigError, "teacher.model: 'bm25' cannot teach: it has no vectors"),
+        ("teacher.model=hashing(dims=4)", ConfigError, "teacher.model: .*arguments of this model: dim, shortest, longest"),
+        ("teacher.model={data}", ModelError, "no config.json or modules.json; this is not a model's folder"),
+        (
+            "student={{kind: pretrained, model: no/such/folder}}",
+            ConfigError,
+            "student.model: 'no/such/folder' is neither a folder nor a hub",
+        ),
+    ],
+)
+def test_models_that_cannot_be_are_found_out_before_the_work(file, data, change, error, why):
+    with pytest.raises(error, match=why):
+        plan(load_recipe(str(file), [change.format(data=data)]), data)
+
+
+def test_a_model_that_may_be_on_the_hub_is_missing_and_no_error(file, data):
+    student = "student={kind: pretrained, model: bert-base-uncased}"  # of the time before organisations
+    made = plan(load_recipe(str(file), ["teacher.model=org/name", student]), data)
+    assert made.missing == [(name, f"hf download {name}") for name in ("org/name", "bert-base-uncased")]
 
 
 def test_missing_data_say_how_to_get_them(file, tmp_path):
