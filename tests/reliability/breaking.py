@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from job import attempt, count_events, count_flushes, in_child, limit_files, outcome
@@ -88,6 +90,37 @@ def failing(expected: str, fail: Callable[[], object], **which: int) -> None:
     say(**which, status=status, again=again, left=left, same=outcome(cache, results) == expected)
 
 
+def small() -> None:
+    """Give the job a disk of its own that is too small, in more and more of its parts; then one that is large enough."""
+    expected, _, _ = reference()
+    disk = WORK / "small"
+    disk.mkdir()
+    with mounted(disk, "64m"):
+        attempt(disk / "cache", disk / "results", DATA)
+        needed = shutil.disk_usage(disk).used // 1024
+    for part in range(1, 13):
+        with mounted(disk, f"{needed * part // 13}k"):
+            status = in_child(lambda: attempt(disk / "cache", disk / "results", DATA))
+            left = [str(path) for path in disk.rglob("*.tmp")]
+            run_command(["mount", "-o", "remount,size=64m", disk])
+            again = in_child(lambda: attempt(disk / "cache", disk / "results", DATA))
+            same = again == 0 and outcome(disk / "cache", disk / "results") == expected
+            say(part=part, status=status, again=again, left=left, same=same)
+
+
+@contextmanager
+def mounted(disk: Path, size: str) -> Iterator[None]:
+    run_command(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk])
+    try:
+        yield
+    finally:
+        run_command(["umount", "--lazy", disk])
+
+
+def run_command(command: list[str | Path]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
 def spoiled() -> None:
     """Cut every file of the cache in half, one after the other, as a copy that was broken off leaves it."""
     expected, _, _ = reference()
@@ -101,4 +134,4 @@ def spoiled() -> None:
         say(file=str(file), again=again, same=outcome(WORK / "copy" / "cache", WORK / "copy" / "results") == expected)
 
 
-{"kill": lambda: killed(50), "full": full, "half": spoiled}[WHAT]()
+{"kill": lambda: killed(50), "full": full, "small": small, "half": spoiled}[WHAT]()

@@ -75,6 +75,21 @@ def test_a_full_disk_at_any_file_is_one_line_and_leaves_nothing_torn(data: Path,
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+def test_a_disk_that_is_too_small_is_one_line_and_leaves_nothing_torn(data: Path, tmp_path: Path) -> None:
+    if shutil.which("mount") is None or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path]).returncode:
+        pytest.skip("file systems cannot be mounted here")
+    subprocess.run(["umount", tmp_path], check=True)
+    found = broken("small", data, tmp_path / "work")
+    errors = [line["error"] for line in found if "error" in line]
+    tried = [line for line in found if "error" not in line]
+    assert len(tried) == 12
+    assert sum(line["status"] in (2, 3) for line in tried) == len(errors) > 8
+    assert all("No space left on device" in error and "cannot be" in error for error in errors), errors
+    assert all(line["again"] == 0 and line["same"] and not line["left"] for line in tried), tried
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_cache_that_was_copied_in_part_is_completed(data: Path, tmp_path: Path) -> None:
     found = broken("half", data, tmp_path / "work")
     assert len(found) > 15
