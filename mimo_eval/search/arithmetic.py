@@ -48,7 +48,7 @@ class Processor:
     """
 
     queries_at_once = 1024
-    scores_at_once = 2**22
+    scores_at_once = 2**20
 
     def __init__(self, linear: Any = None) -> None:
         self.linear = linear
