@@ -1,12 +1,14 @@
 """What an evaluation will cost before it is run: texts, tokens, bytes of vectors, hours and money.
 
-Counts come from the collection if it is here, else from its publication. Tokens and speed are measured on a sample: of the
-collection's own texts if they are here, else of the texts in the package, in those of the collection's languages that it has.
+Counts come from the collection if it is here, or small and in the store that machines share, else from its publication.
+Tokens and speed are measured on a sample: of the collection's own texts if they are here, else of the texts in the package, in
+those of the collection's languages that it has. Where the speed is given nothing is encoded, and of a model only its settings
+and its tokeniser are loaded, if it can do without its weights.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -16,10 +18,11 @@ import numpy as np
 
 from mimo_eval.asking import asking
 from mimo_eval.benchmark import Benchmark, Task, data_folder
-from mimo_eval.collections import Collection, load, source_for
+from mimo_eval.collections import Collection, Texts, from_store, load, source_for
 from mimo_eval.collections.build import built
-from mimo_eval.collections.overview import overview
+from mimo_eval.collections.overview import SMALL, Overview, overview
 from mimo_eval.embeddings import check_vectors
+from mimo_eval.embeddings.shards import CHUNK_ROWS
 from mimo_eval.encoding import stored_encoders
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.models.loading import Model, model_name
@@ -28,14 +31,16 @@ from mimo_eval.shared import shared_store
 from mimo_eval.systems import ROLES, vector_store
 
 SAMPLE = 96
-"""Texts of a role that are tokenised and encoded."""
+"""Texts of a role that are tokenised, and encoded at first."""
+ENOUGH = 2.0
+"""Seconds that a trial takes at least, with twice the texts each time, unless the collection has no more."""
 ROW_BYTES = 16 + 4
 """On disk per vector beside itself: hash of its text, and row."""
 
 
 @dataclass(frozen=True)
-class Need:
-    """What one encoder needs for the queries or documents of one collection."""
+class Estimate:
+    """What it takes to encode the queries or documents of one collection by one encoder."""
 
     model: str
     collection: str
@@ -76,15 +81,22 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What was measured on a sample."""
+class Sampled:
+    """What is known of a sample."""
 
     tokens: float | None
+    """Per text; None for a model without a tokeniser."""
+    characters: float
     """Per text."""
     bytes: float
     """Per text, on disk."""
-    rate: float
-    """Texts per second."""
+    rate: float = 0.0
+    """Texts per second; 0 where it was not measured."""
+
+    @property
+    def length(self) -> float:
+        """Per text, above 0: tokens, or characters for a model without a tokeniser."""
+        return max(self.characters if self.tokens is None else self.tokens, 1e-9)
 
 
 def plan(
@@ -93,34 +105,36 @@ def plan(
     data: Path | None = None,
     rate: float | None = None,
     tokens_per_text: float | None = None,
-) -> list[Need]:
+) -> list[Estimate]:
     """Say what an evaluation needs.
 
     :param model: an encoder with a fingerprint, or what is made of such.
     :param benchmark: what it would be evaluated on.
     :param data: folder of the collections' files.
     :param rate: documents per second and device, as measured elsewhere, instead of a trial; queries are taken to be as fast per
-        token.
+        token, or per character where the model has no tokeniser.
     :param tokens_per_text: tokens of a document, instead of a sample's.
-    :return: a need per encoder, collection and role.
+    :return: an estimate per encoder, collection and role.
     :raises ConfigError: if the model has no vectors that are kept.
     """
-    needs = []
+    estimates = []
     tasks = {(task.collection, task.languages): task for task in benchmark.tasks}.values()
     for task in tasks:
         folder = data_folder(task, data, len(benchmark.tasks))
-        seen = overview(task.collection, folder, task.languages)
-        here = _here(task, folder)
+        here = _of_store(task, folder)
+        seen = _seen(task, here) if here else overview(task.collection, folder, task.languages)
+        here = here or _here(task, folder)
         sample = here or _stand_in(seen.languages)
         for encoder in stored_encoders(model):
-            measured: dict[Role, Trial] = {role: trial(encoder, role, sample) for role in ROLES}
-            longer = tokens_per_text / measured["document"].tokens if tokens_per_text and measured["document"].tokens else 1.0
-            faster = rate / (measured["document"].rate / longer) if rate else 1.0
+            measured: dict[Role, Sampled] = {role: trial(encoder, role, sample, timed=rate is None) for role in ROLES}
+            known = measured["document"].tokens
+            longer = tokens_per_text / known if tokens_per_text and known else 1.0
+            rates = _rates(measured["query"], measured["document"], longer, rate)
             for role in ROLES:
                 found, factor = measured[role], longer if role == "document" else 1.0
                 counts = seen.queries if role == "query" else seen.documents
-                needs.append(
-                    Need(
+                estimates.append(
+                    Estimate(
                         model=model_name(encoder),
                         collection=task.collection,
                         role=role,
@@ -128,12 +142,39 @@ def plan(
                         stored=stored(encoder, role, here) if here else None,
                         tokens_per_text=None if found.tokens is None else found.tokens * factor,
                         bytes_per_text=found.bytes,
-                        rate=found.rate / factor * faster,
+                        rate=rates[role],
                         sampled=sample.name,
                         counted=seen.counted,
                     )
                 )
-    return needs
+    return estimates
+
+
+def _rates(query: Sampled, document: Sampled, longer: float, given: float | None) -> dict[Role, float]:
+    """Return the texts per second of each role.
+
+    :param query: a sample of queries.
+    :param document: a sample of documents.
+    :param longer: how many times longer documents are than those of the sample.
+    :param given: documents per second; None for what was measured.
+    """
+    if given is None:
+        return {"query": query.rate, "document": document.rate / longer}
+    return {"query": given * document.length * longer / query.length, "document": given}
+
+
+def _of_store(task: Task, data: Path | None) -> Collection | None:
+    """Return a collection of the store that machines share, as a run would; a large one only if it was fetched before."""
+    try:
+        return from_store(task.collection, data, task.languages, at_most=SMALL)
+    except DataError:
+        return None
+
+
+def _seen(task: Task, collection: Collection) -> Overview:
+    """Return what is known of a collection that is here."""
+    counts = collection.counts()
+    return Overview(task.collection, "here", counts["documents"], counts["queries"], counted="counted")
 
 
 def _here(task: Task, data: Path | None) -> Collection | None:
@@ -160,47 +201,51 @@ def _stand_in(languages: Sequence[str]) -> Collection:
     return load("mini", languages=common) if common else known
 
 
-def trial(model: Encoder, role: Role, collection: Collection) -> Trial:
-    """Measure an encoder on a sample of texts, evenly spread over a collection.
+def trial(model: Encoder, role: Role, collection: Collection, timed: bool = True) -> Sampled:
+    """Look at a sample of texts, evenly spread over a collection, and measure how fast an encoder is.
 
     :param model: the encoder.
     :param role: `query` or `document`.
     :param collection: where the texts come from.
+    :param timed: whether the speed is measured; if not, the model is not loaded, unless only its vectors tell their width.
     :return: tokens, bytes and speed.
     """
     texts = collection.queries if role == "query" else collection.documents
-    rows = np.unique(np.linspace(0, len(texts) - 1, min(SAMPLE, len(texts))).astype(np.int64))
-    name, sample = model_name(model), texts.read(rows)
-    lang = texts.languages[int(texts.language[rows[0]])]
-    with asking(name, "encode"):
-        model.encode(sample[:4], role=role, lang=lang)  # loads the weights
+    rows = _spread(texts, SAMPLE)
+    sample, width = texts.read(rows), getattr(model, "width", None)
+    some = np.zeros((1, width), np.float32) if width and not timed else _encoded(model, role, texts, rows[:4])  # loads weights
+    coded = vector_store(model, role, texts, _unkept).storage.encode(some)
+    rate = _rate(model, role, texts) if timed else 0.0
+    found = model.count_tokens(sample, role) if hasattr(model, "count_tokens") else None
+    tokens = None if found is None else float(np.mean(found))
+    return Sampled(tokens, float(np.mean(list(map(len, sample)))), coded.shape[1] * coded.itemsize + ROW_BYTES, rate)
+
+
+def _spread(texts: Texts, count: int) -> np.ndarray:
+    """Return so many rows, or all if there are no more, evenly spread."""
+    return np.unique(np.linspace(0, len(texts) - 1, min(count, len(texts))).astype(np.int64))
+
+
+def _rate(model: Encoder, role: Role, texts: Texts) -> float:
+    """Return texts per second, of a sample that grows until a fast device is busy for long enough."""
+    count = SAMPLE
+    while True:
+        rows = _spread(texts, count)
         start = perf_counter()
-        vectors: Any = model.encode(sample, role=role, lang=lang)
+        for first in range(0, len(rows), CHUNK_ROWS):  # as many at once as in a run
+            _encoded(model, role, texts, rows[first : first + CHUNK_ROWS])
         seconds = perf_counter() - start
-    checked = check_vectors(vectors, texts.ids(rows), name, cosine=getattr(model, "similarity", "cosine") == "cosine")
-    coded = vector_store(model, role, texts, _unkept).storage.encode(checked)
-    count = token_counter(model, role)
-    tokens = float(np.mean(count(sample))) if count else None
-    return Trial(tokens, coded.shape[1] * coded.itemsize + ROW_BYTES, len(sample) / max(seconds, 1e-9))
+        if seconds >= ENOUGH or len(rows) == len(texts):
+            return len(rows) / max(seconds, 1e-9)
+        count *= 2
 
 
-def token_counter(model: Any, role: Role) -> Callable[[list[str]], list[int]] | None:
-    """Return what counts the tokens of texts as an encoder sees them, prompt and cut included; None without a tokeniser.
-
-    :param model: the encoder.
-    :param role: whose prompt is put before them.
-    """
-    encoder = getattr(model, "encoder", None)
-    tokenizer, limit = getattr(encoder, "tokenizer", None), getattr(encoder, "max_seq_length", None)
-    if not callable(tokenizer):
-        return None
-    prompt = model.prompt(role) if hasattr(model, "prompt") else ""
-
-    def count(texts: list[str]) -> list[int]:
-        found = tokenizer([prompt + text for text in texts], add_special_tokens=True, verbose=False)["input_ids"]
-        return [min(len(ids), limit or len(ids)) for ids in found]
-
-    return count
+def _encoded(model: Encoder, role: Role, texts: Texts, rows: np.ndarray) -> np.ndarray:
+    """Return the vectors of some texts, checked as in a run."""
+    name, lang = model_name(model), texts.languages[int(texts.language[rows[0]])]
+    with asking(name, "encode"):
+        vectors: Any = model.encode(texts.read(rows), role=role, lang=lang)
+    return check_vectors(vectors, texts.ids(rows), name, cosine=getattr(model, "similarity", "cosine") == "cosine")
 
 
 def stored(model: Encoder, role: Role, collection: Collection) -> int:
@@ -212,7 +257,7 @@ def stored(model: Encoder, role: Role, collection: Collection) -> int:
     """
     texts = collection.queries if role == "query" else collection.documents
     store = vector_store(model, role, texts, _unkept)
-    lacking = store.lacking(np.arange(len(texts)), look_inside=shared_store(store.folder) is None)  # nothing is fetched
+    lacking = store.lacking(texts.by_language(), look_inside=shared_store(store.folder) is None)  # nothing is fetched
     return len(texts) - lacking
 
 

