@@ -123,9 +123,8 @@ def _load(task: Task, benchmark: Benchmark, data: Path | None) -> Collection:
 
 def _vectors(model: Encoder, collection: Collection, work: Work) -> LabelledVectors:
     documents = collection.documents
-    rows = np.arange(len(documents))
-    with work.progress.phase(f"encode {collection.name}", len(rows), "texts") as advance:
-        store = encode(model, "document", documents, rows, work, advance)
+    with work.progress.phase(f"encode {collection.name}", len(documents), "texts") as advance:
+        store = encode(model, "document", documents, documents.by_language(), work, advance)
     languages = documents.language.astype(np.int64)
     return LabelledVectors(DocumentVectors(store), languages, documents.group, documents.languages)
 

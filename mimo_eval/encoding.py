@@ -8,8 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from mimo_eval.collections import Collection
 from mimo_eval.embeddings import Filled, Share
 from mimo_eval.errors import ConfigError
@@ -42,7 +40,7 @@ def encode_collection(
                 texts = collection.queries if role == "query" else collection.documents
                 name, total = f"encode {collection.name}, {role}", -(-len(texts) // (share or Share()).of)
                 with work.progress.phase(name, total, "texts") as advance:
-                    encode(encoder, role, texts, np.arange(len(texts)), work, advance, share)
+                    encode(encoder, role, texts, texts.by_language(), work, advance, share)
     return Filled(work.encoded["encoded"], work.encoded["read"])
 
 

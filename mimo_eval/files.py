@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -33,6 +34,13 @@ MAX_JSON = 2**30
 """Bytes of a JSON file that is read as a whole, unpacked."""
 
 BOM = b"\xef\xbb\xbf"
+
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""What a system says where something may only be read."""
+
+
+class UnwrittenError(CacheError):
+    """Something that could not be written; its cause is the system's own error."""
 
 
 class Line(NamedTuple):
@@ -241,7 +249,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     :param path: where the file will lie; its folder is made.
     :param mode: `wb` or `w` (UTF-8).
     :yield: the open temporary file.
-    :raises CacheError: if the folder is read-only or the disk is full; nothing is left behind.
+    :raises UnwrittenError: if the folder is read-only or the disk is full; nothing is left behind.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -258,9 +266,40 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
                 temporary.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise CacheError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
-        ) from error
+        raise unwritten(path, error) from error
+
+
+def unwritten(path: Path, error: OSError, what: str = "cannot be written") -> UnwrittenError:
+    """Return the error that says why something cannot be written, and what to do about it.
+
+    :param path: the file or folder.
+    :param error: of the operating system.
+    :param what: what cannot be done.
+    """
+    cache, remedy = cache_dir(), "free space or choose another folder"
+    if path.absolute().is_relative_to(cache.absolute()):
+        remedy = "free space, or set MIMO_EVAL_CACHE to a folder that can be written"
+        if error.errno in DENIED and not os.environ.get("MIMO_EVAL_STORE"):
+            remedy += f"; with MIMO_EVAL_STORE={cache.absolute()} beside it, what lies here is still read"
+    return UnwrittenError(f"{path}: {what} ({error.strerror or error}); {remedy}")
+
+
+@contextmanager
+def writing(path: Path, what: str = "cannot be written") -> Iterator[None]:
+    """Let an error name what was being made, and not a temporary file that is gone.
+
+    :param path: the file or folder that is being made.
+    :param what: what cannot be done, where that is so.
+    :raises UnwrittenError: if the operating system refuses.
+    """
+    try:
+        yield
+    except UnwrittenError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        raise unwritten(path, error.__cause__, what) from error.__cause__
+    except OSError as error:
+        raise unwritten(path, error, what) from error
 
 
 def _beside(path: Path) -> tuple[int, Path]:
@@ -348,6 +387,11 @@ def digest(*parts: str | bytes) -> str:
         hasher.update(len(data).to_bytes(8, "little"))
         hasher.update(data)
     return hasher.hexdigest()
+
+
+def text_hash(text: str) -> bytes:
+    """Return the 16 bytes by which a text is known to the store of vectors."""
+    return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
 
 
 def checksums(folder: Path, but: str) -> dict[str, list[Any]]:

@@ -14,7 +14,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from mimo_eval.collections.collection import Collection
+from mimo_eval.collections.collection import Collection, Rows
+from mimo_eval.collections.numbers import pieces, take
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import normalise
 from mimo_eval.specs import parse_spec
@@ -153,8 +154,8 @@ class Pool:
     mix: Mix
     name: str
     """Empty for a single corpus; else the language, the pair `query-document`, or `a+b`."""
-    documents: dict[str, np.ndarray]
-    """Language to rows of the corpus, ascending."""
+    documents: Rows
+    """The corpus."""
     whole: bool
     """Whether every document of those languages is in, so that the language's block serves."""
     queries: np.ndarray
@@ -234,7 +235,8 @@ def _triples(collection: Collection) -> Triples:
 
 def _join(groups: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return (row, index into wanted) for every row whose group is wanted."""
-    rows = np.flatnonzero(_marked(wanted, int(groups.max(initial=-1)) + 1)[groups])
+    asked, none = np.unique(wanted), np.empty(0, np.int64)
+    rows = np.concatenate([none, *(part.start + np.flatnonzero(np.isin(groups[part], asked)) for part in pieces(len(groups)))])
     rows = rows[np.argsort(groups[rows], kind="stable")]
     groups = groups[rows]
     start = np.searchsorted(groups, wanted, "left")
@@ -244,11 +246,11 @@ def _join(groups: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return rows[np.repeat(start, count) + offset], index
 
 
-def _marked(numbers: np.ndarray | list[int], size: int) -> np.ndarray:
-    """Return (size,) bool, True at some numbers; `mask[array]` takes less memory than `np.isin(array, numbers)`."""
-    mask = np.zeros(size, bool)
-    mask[numbers] = True
-    return mask
+def _only(blocks: Rows, drawn: np.ndarray | None) -> Rows:
+    """Return the rows that were drawn; whole blocks, which take no memory, where all were."""
+    if drawn is None:
+        return blocks
+    return {lang: rows if drawn[rows].all() else rows[drawn[rows]] for lang, rows in blocks.items()}
 
 
 def _pool(
@@ -257,10 +259,11 @@ def _pool(
     query, document, relevance = triples
     query_languages, document_languages = collection.queries.language, collection.documents.language
     rows = np.flatnonzero(np.isin(query_languages, _numbers(collection.queries.languages, asked)))
-    names = collection.documents.languages
-    every = _marked(_numbers(names, stored), len(names))[document_languages]
-    member = every & partition(collection, mix) if mix.kind in ("partition", "away") else every
-    keep = np.isin(query, rows) & member[document]
+    blocks = {lang: collection.documents.rows(lang) for lang in stored}
+    drawn = partition(collection, mix) if mix.kind in ("partition", "away") else None
+    keep = np.isin(query, rows) & np.isin(document_languages[document], _numbers(collection.documents.languages, stored))
+    if drawn is not None:
+        keep &= drawn[document]
     query, document, relevance = query[keep], document[keep], relevance[keep]
     answerable = np.unique(query[relevance > 0])
     dropped = {"no relevant document in the corpus": len(rows) - len(answerable)}
@@ -272,14 +275,13 @@ def _pool(
     asked_of = np.isin(query, answerable)
     query, document, relevance = query[asked_of], document[asked_of], relevance[asked_of]
     if mix.max_documents is not None:
-        member = _sample(collection, mix, np.flatnonzero(member), document)
-    whole = bool(np.array_equal(member, every))
-    blocks = {lang: collection.documents.rows(lang) for lang in stored}
+        drawn = _sample(collection, mix, np.sort(np.concatenate(list(_only(blocks, drawn).values()))), document)
+    documents = _only(blocks, drawn)
     return Pool(
         mix=mix,
         name=name,
-        documents=blocks if whole else {lang: rows[member[rows]] for lang, rows in blocks.items()},
-        whole=whole,
+        documents=documents,
+        whole=all(len(documents[lang]) == len(every) for lang, every in blocks.items()),
         queries=answerable,
         judged_query=np.searchsorted(answerable, query),
         judged_document=document,
@@ -315,14 +317,19 @@ def partition(collection: Collection, mix: Mix) -> np.ndarray:
     if absent:
         there = ", ".join(documents.languages)
         raise ConfigError(f"{mix}: the collection has no documents in {', '.join(absent)}; it has {there}")
-    weight = np.array([shares.get(lang, 0.0) for lang in documents.languages])[documents.language]
-    rows = np.flatnonzero(weight > 0)
-    draw = -np.log(uniform(collection, mix.seed, rows, by_language=True)) / weight[rows]
-    order = np.lexsort((draw, documents.group[rows]))
-    group = documents.group[rows][order]
-    first = np.concatenate(([True], group[1:] != group[:-1])) if len(group) else np.empty(0, bool)
+    weights = np.array([shares.get(lang, 0.0) for lang in documents.languages])
+    least, winner = np.full(documents.groups, np.inf), np.full(documents.groups, -1, np.int32)
+    for part in pieces(len(documents)):
+        weight = weights[documents.language[part]]
+        rows = part.start + np.flatnonzero(weight > 0)
+        draw = -np.log(uniform(collection, mix.seed, rows, by_language=True)) / weight[weight > 0]
+        group = documents.group[rows]
+        order = np.lexsort((draw, group))
+        first = order[np.flatnonzero(np.diff(group[order], prepend=-1))]
+        better = first[(draw[first] < least[group[first]]) | (winner[group[first]] < 0)]
+        least[group[better]], winner[group[better]] = draw[better], rows[better]
     chosen = np.zeros(len(documents), bool)
-    chosen[rows[order[first]]] = True
+    chosen[winner[winner >= 0]] = True
     return chosen
 
 
@@ -338,7 +345,7 @@ def uniform(collection: Collection, seed: int, rows: np.ndarray, by_language: bo
     documents, drawn = collection.documents, np.empty(len(rows))
     for start in range(0, len(rows), PIECE):
         part = rows[start : start + PIECE]
-        groups = documents.column("group").take(part).to_pylist()
+        groups = take(documents.column("group"), part).to_pylist()
         langs = [documents.languages[n] for n in documents.language[part]] if by_language else [""] * len(part)
         hashes = np.array([_hash(seed, group, lang) for group, lang in zip(groups, langs, strict=True)], np.uint64)
         drawn[start : start + PIECE] = (hashes.astype(np.float64) + 1) / 2.0**64

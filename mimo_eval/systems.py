@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 
 from mimo_eval.asking import asking, fingerprint
-from mimo_eval.collections import Collection, Texts
+from mimo_eval.collections import Collection, Rows, Texts
 from mimo_eval.embeddings import Share, VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.mixing import Pool
@@ -47,8 +47,13 @@ class Need(NamedTuple):
     role: Role
     texts: Texts
     """All the texts."""
-    rows: np.ndarray
-    """Which of them, ascending."""
+    rows: Rows
+    """Which of them."""
+
+    @property
+    def size(self) -> int:
+        """Number of texts."""
+        return sum(map(len, self.rows.values()))
 
 
 class Engine(Protocol):
@@ -185,14 +190,17 @@ def encode_pools(model: Encoder, collection: Collection, pools: Sequence[Pool], 
     :param work: circumstances.
     :return: vectors of queries and of documents.
     """
-    wanted = np.zeros(len(collection.documents), bool)
-    for pool in pools:
-        for rows in pool.documents.values():
-            wanted[rows] = True
-    documents = np.flatnonzero(wanted)
-    queries = np.unique(np.concatenate([pool.queries for pool in pools]))
-    name, total = f"encode {collection.name}", len(queries) + len(documents)
+    documents: Rows = {}
+    for lang in collection.documents.languages:
+        parts = [pool.documents[lang] for pool in pools if lang in pool.documents]
+        every = collection.documents.rows(lang)
+        if any(len(part) == len(every) for part in parts):
+            documents[lang] = every
+        elif parts:
+            documents[lang] = np.unique(np.concatenate(parts))
+    queries = collection.queries.by_language(np.unique(np.concatenate([pool.queries for pool in pools])))
     needs = Need("query", collection.queries, queries), Need("document", collection.documents, documents)
+    name, total = f"encode {collection.name}", sum(need.size for need in needs)
     with work.timed("encode"), work.progress.phase(name, total, "texts") as advance:
         query, document = encode_all(model, needs, work, advance)
     return {"query": query, "document": document}
@@ -214,7 +222,7 @@ def encode_all(model: Encoder, needs: Sequence[Need], work: Work, advance: Advan
         work.encoded["encoded"] += encoded
         work.encoded["read"] -= encoded  # they are found
         if work.engine.keeps(need.role, need.texts):
-            work.encoded["read"] += len(need.rows)
+            work.encoded["read"] += need.size
             stores.append(vector_store(model, need.role, need.texts, work.folder_of))
         else:
             stores.append(encode(model, *need, work))
@@ -225,7 +233,7 @@ def encode(
     model: Encoder,
     role: Role,
     texts: Texts,
-    rows: np.ndarray,
+    rows: Rows,
     work: Work,
     advance: Advance = lambda n: None,
     share: Share | None = None,
@@ -235,7 +243,7 @@ def encode(
     :param model: the encoder.
     :param role: `query` or `document`.
     :param texts: all the texts.
-    :param rows: which of them, ascending.
+    :param rows: which of them.
     :param work: circumstances.
     :param advance: told the number of texts done.
     :param share: fill the chunks of this share only.
@@ -248,11 +256,8 @@ def encode(
             return model.encode(batch, role=role, lang=lang)
 
     store = vector_store(model, role, texts, work.folder_of)
-    wanted = np.zeros(len(texts), bool)
-    wanted[rows] = True
-    for lang in texts.languages:
-        mine = texts.rows(lang)
-        filled = store.fill(lang, mine[wanted[mine]], ask, advance, share)
+    for lang, mine in rows.items():
+        filled = store.fill(lang, mine, ask, advance, share)
         work.encoded["encoded"] += filled.encoded
         work.encoded["read"] += filled.read
     return store
@@ -278,9 +283,9 @@ def vector_store(model: Encoder, role: Role, texts: Texts, temporary: Callable[[
 
 
 def _encode_sample(model: Encoder, texts: Texts, work: Work) -> VectorStore:
-    """Encode texts from which a derived model takes its statistics."""
+    """Encode texts from which a derived model takes its statistics; here, as no file holds them that others could read."""
     with work.timed("encode"), work.progress.phase("encode sample", len(texts), "texts") as advance:
-        return encode_all(model, [Need("document", texts, np.arange(len(texts)))], work, advance)[0]
+        return encode(model, "document", texts, texts.by_language(), work, advance)
 
 
 class PoolTexts:

@@ -5,6 +5,10 @@ import os
 import pickle
 import re
 import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +22,9 @@ from mimo_eval import evaluation
 from mimo_eval.benchmark import of_folder
 from mimo_eval.cache import KINDS, Damage, collect, entries, parse_age, parse_size, repair, verify
 from mimo_eval.cli.cache import command
-from mimo_eval.collections import load
-from mimo_eval.errors import ConfigError
+from mimo_eval.collections import Texts, load
+from mimo_eval.embeddings import VectorStore
+from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.locks import USED, Use
 from mimo_eval.models.loading import load_model
 from mimo_eval.models.pairs import Pairs
@@ -71,7 +76,7 @@ def test_what_lies_there(full: Path) -> None:
 
 def test_what_was_written_is_whole_and_nothing_is_left_out(full: Path, cache: Path) -> None:
     looked_at = [checked.path.relative_to(cache).parts[0] for checked in verify()]
-    assert {kind: looked_at.count(kind) for kind in looked_at} == {"vectors": 6, "indexes": 3, "collections": 14, "pairs": 1}
+    assert {kind: looked_at.count(kind) for kind in looked_at} == {"vectors": 6, "indexes": 3, "collections": 16, "pairs": 1}
     assert damages() == []
 
 
@@ -86,6 +91,7 @@ def test_what_was_written_is_whole_and_nothing_is_left_out(full: Path, cache: Pa
         "collections/*/documents.arrow",
         "collections/*/queries.arrow",
         "collections/*/documents.id_order.bin",
+        "collections/*/documents.text_hash.bin",
         "collections/*/qrels.parquet",
         "collections/*/collection.json",
         "collections/*/checksums.json",
@@ -102,14 +108,75 @@ def test_a_flipped_bit_is_found_named_and_its_part_alone_removed_and_made_again(
     result = CliRunner().invoke(command, ["verify"])
     assert result.exit_code == 3
     assert str(found[0].path) in result.output
-    removed = repair(found)
-    assert len(removed) == 1
+    tried = repair(found)
+    assert list(tried.values()) == [None]
+    removed = list(tried)
     assert (victim == removed[0]) or victim.is_relative_to(removed[0])
     left = {p: p.read_bytes() for kind in ("vectors", "collections") for p in (cache / kind).rglob("*") if p.is_file()}
     assert left == {p: data for p, data in others.items() if p != removed[0] and not p.is_relative_to(removed[0])}
     for model in ("hashing", "bm25"):
         evaluation.run(model, of_folder(full))
     assert damages() == []
+
+
+def flip_letter(path: Path, letters: bytes) -> None:
+    flip(path, path.read_bytes().index(letters))
+
+
+def test_a_damaged_text_is_named_and_neither_encoded_nor_indexed(full: Path, cache: Path) -> None:
+    """Before vectors are made of it, and whatever else reads it."""
+    victim = next(cache.glob("collections/*/documents.arrow"))
+    flip_letter(victim, b"en passage 3")
+    for kind in ("vectors", "indexes"):
+        shutil.rmtree(cache / kind)
+    for model in ("hashing", "bm25"):
+        with pytest.raises(DataError, match=rf"{victim}: damaged, the text of 'en:g3' is not .*cache verify --repair"):
+            evaluation.run(model, of_folder(full))
+    assert CliRunner().invoke(command, ["verify", "--repair"]).exit_code == 0
+    assert evaluation.run("hashing", of_folder(full)).result.encoded["encoded"] == 6  # the rest was done before
+
+
+def test_vectors_of_a_damaged_text_are_never_taken_for_those_of_the_right_one(
+    full: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a version that did not compare texts has left them: its checksums are right."""
+    right = {path: path.read_bytes() for path in cache.glob("vectors/**/*.safetensors")}
+    victim = next(cache.glob("collections/*/documents.arrow"))
+    whole = victim.read_bytes()
+    shutil.rmtree(cache / "vectors")
+    flip_letter(victim, b"en passage 3")
+    with monkeypatch.context() as older:
+        older.setattr(
+            VectorStore,
+            "_offsets",
+            lambda self, lang, rows, claimed=False: self.shards[lang].missing(self.texts.positions(rows), claimed),
+        )
+        older.setattr("mimo_eval.collections.collection.leading", lambda hashes: 0)
+        older.setattr(Texts, "text_hash", np.zeros(100))
+        evaluation.run("hashing", of_folder(full))
+    victim.write_bytes(whole)
+    (wrong,) = (path for path, content in right.items() if path.read_bytes() != content)
+    assert [(damage.path, damage.what.partition(" of the ")[0]) for damage in damages()] == [
+        (wrong, "vectors of other texts than those")
+    ]
+    assert damages()[0].what.endswith(": 1")
+    shutil.copy(wrong, wrong.with_name("000007.safetensors"))
+    assert damages()[1].what.endswith(": 6")
+    assert repair(damages()[1:]) == {wrong.with_name("000007.safetensors"): None}
+    assert evaluation.run("hashing", of_folder(full)).result.encoded == {"encoded": 1, "read": 17}
+    assert f"{wrong.parent}: vectors of other texts than those of the collection, encoded again: en:g3" in caplog.text
+    assert {path: path.read_bytes() for path in cache.glob("vectors/**/*.safetensors")} == right
+    assert damages() == []
+
+
+def test_a_release_of_this_package_builds_no_collection_anew(full: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "mimo_eval"]:
+        if hasattr(module, "__version__"):
+            monkeypatch.setattr(module, "__version__", "99.0")
+    before = {path for kind in ("collections", "indexes", "vectors") for path in (cache / kind).iterdir()}
+    for model in ("hashing", "bm25"):
+        assert evaluation.run(model, of_folder(full)).result.encoded["encoded"] == 0
+    assert {path for kind in ("collections", "indexes", "vectors") for path in (cache / kind).iterdir()} == before
 
 
 def test_the_commands_exit_codes(full: Path, cache: Path) -> None:
@@ -192,8 +259,9 @@ def test_what_a_process_uses_stays(full: Path) -> None:
     entry = next(e for e in entries() if e.kind == "vectors")
     use = Use(entry.path)
     age(entry.path, 40)
-    removed, busy = collect(parse_age("30d"))
-    assert (removed, [e.path for e in busy]) == ([], [entry.path])
+    removed, left = collect(parse_age("30d"))
+    assert (removed, [(kept.entry.path, kept.why) for kept in left]) == ([], [(entry.path, "in use")])
+    assert CliRunner().invoke(command, ["gc", "--older-than", "30d"]).exit_code == 0
     del use
     assert [e.path for e in collect(parse_age("30d"))[0]] == [entry.path]
 
@@ -249,6 +317,64 @@ def test_ages_and_sizes() -> None:
 
 
 def test_an_empty_cache(cache: Path) -> None:
+    cache.mkdir()
     assert entries() == [] and list(verify()) == [] and collect(0, 0) == ([], [])
     assert CliRunner().invoke(command, ["ls"]).exit_code == 0
     assert not (cache / USED).exists()
+
+
+@pytest.mark.parametrize("name", ["ls", "verify", "gc"])
+def test_a_cache_that_is_not_there_is_not_said_to_be_whole(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for what in ("no such folder", "a file, not a folder"):
+        with pytest.raises(ConfigError, match=f"MIMO_EVAL_CACHE {cache}: {what}; set MIMO_EVAL_CACHE to where the cache lies"):
+            CliRunner().invoke(command, [name], catch_exceptions=False)
+        cache.write_text("")
+    monkeypatch.delenv("MIMO_EVAL_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    done = CliRunner().invoke(command, [name])
+    assert (done.exit_code, "nothing was kept yet" in done.output) == (0, True)
+
+
+def test_repair_leaves_what_a_process_uses(full: Path, cache: Path) -> None:
+    victims = [next(cache.glob("collections/*/documents.arrow")), min(cache.glob("vectors/**/*.safetensors"))]
+    for victim in victims:
+        flip(victim, victim.stat().st_size // 3)
+    uses = [Use(victims[0].parent), Use(cache / "vectors" / victims[1].relative_to(cache / "vectors").parts[0])]
+    done = CliRunner().invoke(command, ["verify", "--repair"])
+    assert done.exit_code == 3
+    assert done.stderr.count("not removed, in use: ") == 2
+    assert all(victim.exists() for victim in victims)
+    del uses
+    assert CliRunner().invoke(command, ["verify", "--repair"]).exit_code == 0
+    assert not any(victim.exists() for victim in victims)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="users are POSIX")
+def test_gc_says_why_something_stays() -> None:
+    code = """
+    import os, sys
+    from pathlib import Path
+    import mimo_eval.cache
+    from click.testing import CliRunner
+    from mimo_eval.cli.cache import command
+    cache = Path(os.environ["MIMO_EVAL_CACHE"])
+    (cache / "studies" / "one").mkdir(parents=True)
+    os.utime(cache / "studies" / "one", (1, 1))
+    for path in (cache / "studies" / "one", cache / "studies"):
+        path.chmod(0o555)
+    if os.getuid() == 0:  # nothing is read-only to root
+        os.setuid(65534)
+    done = CliRunner().invoke(command, ["gc", "--older-than", "1d"])
+    assert isinstance(done.exception, SystemExit), repr(done.exception)
+    print(done.exit_code, done.stderr)
+    """
+    folder = Path(tempfile.mkdtemp())  # pytest's own are closed to others
+    try:
+        folder.chmod(0o755)
+        env = {**os.environ, "MIMO_EVAL_CACHE": str(folder)}
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True)
+    finally:
+        shutil.rmtree(folder)
+    assert done.stdout.strip() == "3 Permission denied, kept: studies: one, 0 files", done.stderr

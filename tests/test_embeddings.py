@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mimo_eval.collections import Collection
-from mimo_eval.embeddings import Filled, Share, VectorStore, check_vectors, read_chunk, shards
+from mimo_eval.embeddings import Filled, Share, VectorStore, check_vectors, read_chunk, shards, text_hash
 from mimo_eval.errors import CacheError, ModelError
 
 MODEL = {"model": "toy", "identity": "1"}
@@ -493,3 +495,25 @@ def test_a_read_only_folder_is_read_and_never_written(forty: Collection, public:
     assert out[0] == "Filled(encoded=0, read=20)"
     assert "vectors cannot be stored (Permission denied); free space, or set MIMO_EVAL_CACHE to a folder that" in out[1]
     assert len(chunk_files(cache)) == 5
+
+
+def hashes(texts: Sequence[int]) -> np.ndarray:
+    return np.frombuffer(b"".join(text_hash(str(text)) for text in texts), np.uint8).reshape(-1, 16)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=6), max_size=20), st.integers(1, 9))
+def test_a_text_of_any_chunk_is_found_wherever_its_index_lies(chunks: list[list[int]], in_memory: int) -> None:
+    class Chunks(shards.Shard):
+        def chunk(self, number: int) -> shards.Chunk | None:
+            texts = hashes(chunks[number])
+            return shards.Chunk(np.arange(len(texts)), np.array(chunks[number], np.float32)[:, None], texts)
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "IN_MEMORY", in_memory)
+        index, shard = shards.TextIndex(Path(folder)), Chunks(Path(folder), 0)
+        for number in range(len(chunks)):
+            index.add(shard, number)
+        found = index.find(hashes(range(80)))
+        assert {text: vector.tolist() for text, vector in found.items()} == {text: [text] for text in set().union(*chunks)}
+        assert not list(Path(folder).iterdir())

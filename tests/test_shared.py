@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,10 +15,12 @@ from s3 import S3, server
 from mimo_eval import evaluation, shared
 from mimo_eval.benchmark import Benchmark, Task, of_folder
 from mimo_eval.cli.encode import command
-from mimo_eval.collections import load
+from mimo_eval.collections import from_store, load
 from mimo_eval.embeddings import Share, shards
 from mimo_eval.encoding import encode_collection
 from mimo_eval.errors import CacheError, ConfigError, DataError, MissingExtraError
+from mimo_eval.files import unwritten
+from mimo_eval.locks import USED
 from mimo_eval.models.loading import load_model
 from mimo_eval.results import read_queries
 from mimo_eval.shared import shared_store
@@ -116,6 +120,23 @@ def test_a_machine_without_the_source_evaluates(url: str, folder: Path, machine:
     assert evaluation.run("hashing", benchmark).result.encoded == {"encoded": 0, "read": 40}
     with pytest.raises(DataError, match="no such folder"):
         load(str(folder.with_name("other")))
+
+
+def test_a_collection_of_the_store_is_fetched_if_it_is_small_enough(
+    url: str, folder: Path, machine: Callable[[str], Path]
+) -> None:
+    machine("a")
+    place = load(str(folder)).folder
+    store = shared_store()
+    assert place is not None and store is not None
+    size = sum(path.stat().st_size for path in place.iterdir() if path.name != USED)
+    assert store.size(place) == size
+    shutil.rmtree(folder)
+    b = machine("b")
+    assert from_store(str(folder), None, None, at_most=size - 1) is None
+    assert not list(b.glob("collections/*"))
+    assert len(from_store(str(folder), None, None, at_most=size).documents) == 20  # type: ignore[union-attr]
+    assert from_store(str(folder), None, None, at_most=0) is not None  # it is here now
 
 
 def test_a_damaged_object_counts_as_missing_and_is_replaced(
@@ -220,11 +241,78 @@ def test_no_bucket_no_server_no_such_kind_is_one_line(
     with pytest.raises(CacheError, match=r"^MIMO_EVAL_STORE=s3://other/prefix: cannot be listed .*bucket does not exist"):
         load(str(folder))
     monkeypatch.setenv("MIMO_EVAL_STORE", "nothing://x")
-    with pytest.raises(ConfigError, match=r"MIMO_EVAL_STORE=nothing://x: .*; write such as s3://bucket/prefix"):
+    with pytest.raises(ConfigError, match=r"MIMO_EVAL_STORE=nothing://x: .*; write such as s3://bucket/prefix, or the path"):
         load(str(folder))
     monkeypatch.setenv("MIMO_EVAL_STORE", "/proc/no/such")
-    with pytest.raises(CacheError, match=r"^/proc/no/such/collections/.*: cannot be written"):
+    with pytest.raises(CacheError, match=r"^MIMO_EVAL_STORE=/proc/no/such: cannot be written \(.*; check that it exists"):
         load(str(folder))
+
+
+@pytest.mark.parametrize("url", ["  ", "s3:/bucket", "s3:bucket", "s3//bucket", "memory://x", "simplecache::memory://x"])
+def test_what_no_machine_could_share_is_refused(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIMO_EVAL_STORE", url)
+    with pytest.raises(ConfigError, match=r"MIMO_EVAL_STORE=.*; write such as s3://bucket/prefix, or the path of a folder"):
+        load("mini")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["shared", "./s3:x", "file://{}/shared", "{}/a b"])
+def test_folders_are_shared_however_they_are_written(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, machine: Callable[[str], Path]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIMO_EVAL_STORE", url.format(tmp_path))
+    machine("a")
+    load(str(folder))
+    place = tmp_path / url.rpartition("/")[2]
+    assert list(place.glob("collections/*/documents.arrow"))
+
+
+def test_a_store_that_may_only_be_read_is_read_and_that_is_said_once(
+    url: str, folder: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine("a")
+    encode_collection(load_model("hashing"), load(str(folder)))
+    before = objects(url, "**/*.*")
+    machine("b")
+    if url.startswith("s3:"):
+
+        def refused(*_: object) -> None:
+            raise PermissionError("Access Denied")
+
+        store = shared_store()
+        assert store is not None
+        monkeypatch.setattr(store._system, "put_file", refused)
+    else:
+
+        def read_only(path: Path, *_: object) -> None:
+            raise unwritten(path, OSError(errno.EROFS, "Read-only file system")) from OSError(errno.EROFS, "Read-only")
+
+        monkeypatch.setattr(shared, "atomic_write", read_only)
+    other = evaluation.run("hashing(dim=96)", of_folder(folder)).result
+    assert other.encoded == {"encoded": 40, "read": 0}
+    assert evaluation.run("hashing", of_folder(folder)).result.encoded == {"encoded": 0, "read": 40}
+    assert len(load("mini", languages=("de",)).documents) > 0
+    assert objects(url, "**/*.*") == before
+    assert caplog.text.count("may only be read; what is made here stays in the cache folder") == 1
+
+
+def test_a_cache_that_may_only_be_read_names_the_way_to_go_on(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = OSError(errno.EACCES, "Permission denied")
+    (remedy,) = str(unwritten(cache / "indexes" / "x", denied)).splitlines()
+    assert remedy == (
+        f"{cache}/indexes/x: cannot be written (Permission denied); free space, or set MIMO_EVAL_CACHE to a folder that can be "
+        f"written; with MIMO_EVAL_STORE={cache} beside it, what lies here is still read"
+    )
+    load(str(folder))
+    monkeypatch.setenv("MIMO_EVAL_STORE", str(cache))  # as the line says
+    monkeypatch.setenv("MIMO_EVAL_CACHE", str(cache.with_name("own")))
+    monkeypatch.setattr(sys.modules["mimo_eval.collections.build"], "_write", None)
+    assert len(load(str(folder)).documents) == 20
+    assert "MIMO_EVAL_STORE" not in str(unwritten(cache.with_name("own") / "x", denied))
 
 
 def test_a_missing_package_is_said_with_the_line_that_installs_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,6 +374,6 @@ def test_a_file_is_joined_with_the_stores_only_under_its_lock(url: str, folder: 
     before = shard._path(0).read_bytes()
     assert {number: offsets.tolist() for number, offsets in shard.missing(np.arange(4)).items()} == {0: [0, 1, 3]}
     assert shard._path(0).read_bytes() == before
-    vector_store(model, "document", load(str(folder)).documents, lambda model: folder).join(rows[:4])
+    vector_store(model, "document", load(str(folder)).documents, lambda model: folder).join({"de": rows[:4]})
     shard.forget(0)
     assert {number: offsets.tolist() for number, offsets in shard.missing(np.arange(4)).items()} == {0: [3]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,12 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mimo_eval.collections.build import FORMAT as TEXTS
 from mimo_eval.collections.kept import META
-from mimo_eval.embeddings.store import ABOUT, FORMAT
-from mimo_eval.errors import DataError
+from mimo_eval.embeddings import store
+from mimo_eval.errors import CacheError, ConfigError, DataError
 from mimo_eval.files import cache_dir, read_json
 from mimo_eval.locks import LOCKS, USED
-from mimo_eval.search.index_store import ABOUT as INDEXES
+from mimo_eval.search import index_store
+
+FORMATS = {
+    "vectors": (store.ABOUT, store.FORMAT),
+    "indexes": (index_store.ABOUT, index_store.FORMAT),
+    "collections": (META, TEXTS),
+    "names": ("", TEXTS),
+}
+"""Folder in the cache to the file that says the format of a thing in it, and the format that this version reads."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,25 @@ class Entry:
     """Time of the last use, seconds since 1970; of the last change where no use is noted."""
     outdated: bool = False
     """Whether it has a format that this version does not read."""
+
+
+def cache_folder() -> Path | None:
+    """Return the cache folder; None if nothing was kept yet, in the place where it lies unless another is named.
+
+    :raises ConfigError: if `$MIMO_EVAL_CACHE` names something that is not there, or is no folder.
+    :raises CacheError: if it cannot be listed.
+    """
+    root, named = cache_dir(), "MIMO_EVAL_CACHE" if os.environ.get("MIMO_EVAL_CACHE") else ""
+    try:
+        os.scandir(root).close()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if not named and isinstance(error, FileNotFoundError):
+            return None
+        what = "a file, not a folder" if root.is_file() else "no such folder"
+        raise ConfigError(f"{named or 'cache'} {root}: {what}; set MIMO_EVAL_CACHE to where the cache lies") from error
+    except OSError as error:
+        raise CacheError(f"{root}: the cache folder cannot be read ({error.strerror})") from error
+    return root
 
 
 def entries(root: Path | None = None) -> list[Entry]:
@@ -69,30 +98,34 @@ def _entry(kind: str, path: Path, said: tuple[str, str]) -> Entry:
             changed = max(changed, stat.st_mtime)
     with suppress(OSError):
         changed = (path / USED).stat().st_mtime
-    return Entry(kind, path, *said, size, changed, outdated(path))
+    name, detail = said
+    old = outdated(path)
+    return Entry(kind, path, name, f"{detail}, another format" if old else detail, size, changed, old)
 
 
 def outdated(path: Path) -> bool:
-    """Say whether a folder holds vectors of a format that this version of the package does not read.
+    """Say whether something has a format that this version of the package does not read.
 
     Formats are part of what names a folder, so nothing is ever read as what it is not.
 
     :param path: of a thing in the cache.
     """
+    if path.parent.name not in FORMATS or path.name.startswith("."):
+        return False
+    about, known = FORMATS[path.parent.name]
     with suppress(DataError, AttributeError):
-        return bool((path / ABOUT).exists() and read_json(path / ABOUT).get("format", 1) != FORMAT)
+        return bool(read_json(path / about).get("format", 1) != known)
     return False
 
 
 def _vectors(path: Path) -> tuple[str, str]:
-    meta = read_json(path / ABOUT)
+    meta = read_json(path / store.ABOUT)
     counts: dict[str, int] = {}
     for file in path.rglob("*.safetensors"):
         lang = file.relative_to(path).parts[0]
         counts[lang] = counts.get(lang, 0) + rows(file)
     storage = f", {meta['storage']}" if "storage" in meta else ""
-    old = ", another format" if outdated(path) else ""
-    return str(meta["model"]), f"{meta['role']}, {sum(counts.values()):,} vectors in {_languages(len(counts))}{storage}{old}"
+    return str(meta["model"]), f"{meta['role']}, {sum(counts.values()):,} vectors in {_languages(len(counts))}{storage}"
 
 
 def _languages(count: int) -> str:
@@ -108,7 +141,7 @@ def rows(file: Path) -> int:
 
 
 def _indexes(path: Path) -> tuple[str, str]:
-    said: dict[str, Any] = read_json(path / INDEXES)
+    said: dict[str, Any] = read_json(path / index_store.ABOUT)
     manifests = [read_json(file) for file in path.glob("*/*/manifest.json")]
     documents = sum(manifest["documents"] for manifest in manifests)
     kind = str(said["type"]).rpartition(".")[2]

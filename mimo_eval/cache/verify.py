@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from mimo_eval.cache.collect import remove
+from mimo_eval.cache.entries import outdated
+from mimo_eval.collections.collection import Texts
 from mimo_eval.collections.downloads import Record
 from mimo_eval.collections.kept import CHECKSUMS, META
-from mimo_eval.embeddings import read_chunk
+from mimo_eval.collections.numbers import leading
+from mimo_eval.embeddings import read_chunk, shards
+from mimo_eval.embeddings.chunks import Chunk
 from mimo_eval.embeddings.store import ABOUT as VECTORS
 from mimo_eval.errors import DataError
-from mimo_eval.files import cache_dir, checksums, read_json, read_sealed
+from mimo_eval.files import cache_dir, checksums, file_checksum, read_json, read_sealed
 from mimo_eval.search.index_store import ABOUT as INDEXES
 from mimo_eval.search.index_store import intact
 
@@ -49,7 +54,7 @@ def verify(root: Path | None = None) -> Iterator[Checked]:
     :param root: the cache folder.
     """
     root = root or cache_dir()
-    yield from _vectors(root / "vectors")
+    yield from _vectors(root / "vectors", root / "collections")
     yield from _indexes(root / "indexes")
     yield from _collections(root / "collections")
     yield from _names(root / "names")
@@ -58,11 +63,51 @@ def verify(root: Path | None = None) -> Iterator[Checked]:
     yield from _training(root / "training")
 
 
-def _vectors(folder: Path) -> Iterator[Checked]:
+def _vectors(folder: Path, collections: Path) -> Iterator[Checked]:
     yield from _abouts(folder, VECTORS)
+    known, opened = _known_texts(collections), lru_cache(2)(_whole_texts)
     for path in sorted(folder.glob("*/*/*/*.safetensors")):
-        chunk = read_chunk(path)
-        yield Checked(path, None if chunk is not None else Damage(path, "not the vectors that were written", path))
+        chunk, wrong = read_chunk(path), None
+        if chunk is None:
+            wrong = "not the vectors that were written"
+        elif (arrow := known.get((path.parent.parent.name, path.parent.name))) and (texts := opened(arrow)) is not None:
+            others = _of_other_texts(chunk, path.stem, texts.text_hash, texts.rows(path.parent.parent.name))
+            wrong = f"vectors of other texts than those of the collection {arrow.parent.name}: {others:,}" if others else None
+        yield Checked(path, None if wrong is None else Damage(path, wrong, path))
+
+
+def _of_other_texts(chunk: Chunk, number: str, text_hash: np.ndarray, rows: np.ndarray) -> int:
+    """Return how many vectors of a chunk are not of the texts that stand in their places.
+
+    :param chunk: the chunk.
+    :param number: its name.
+    :param text_hash: (texts,) leading bytes of the hashes of the collection's texts.
+    :param rows: the rows of the language.
+    """
+    places = (int(number) * shards.CHUNK_ROWS if number.isdecimal() else len(rows)) + chunk.rows.astype(np.int64)
+    there = places < len(rows)
+    return len(places) - int((leading(chunk.texts)[there] == text_hash[rows[places[there]]]).sum())
+
+
+def _known_texts(folder: Path) -> dict[tuple[str, str], Path]:
+    """Return (language, name of the folder of its vectors) to the Arrow file of its texts."""
+    found = {}
+    for about in sorted(folder.glob(f"[!.]*/{META}")):
+        with suppress(DataError, KeyError, TypeError, AttributeError):
+            said = read_json(about)["shards"]
+            sides = said if any(isinstance(side, dict) for side in said.values()) else {"texts": said}
+            for side, revisions in sides.items():
+                found.update({(lang, name[:20]): about.with_name(f"{side}.arrow") for lang, name in revisions.items()})
+    return found
+
+
+def _whole_texts(arrow: Path) -> Texts | None:
+    """Open texts whose numbers, which lie beside them, are what was written; None for others."""
+    with suppress(DataError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        said, meta = read_json(arrow.with_name(CHECKSUMS)), read_json(arrow.with_name(META))
+        if all(file_checksum(path) == said[path.name][1] for path in arrow.parent.glob(f"{arrow.stem}.*.bin")):
+            return Texts.open(arrow, meta["shards"].get(arrow.stem, meta["shards"]))
+    return None
 
 
 def _abouts(folder: Path, name: str) -> Iterator[Checked]:
@@ -77,8 +122,9 @@ def _abouts(folder: Path, name: str) -> Iterator[Checked]:
 def _indexes(folder: Path) -> Iterator[Checked]:
     yield from _abouts(folder, INDEXES)
     for path in sorted(path for path in folder.glob("*/*/*") if path.is_dir() and not path.name.startswith(".")):
-        damage = None if intact(path) else Damage(path, "not the index that was written", path)
-        yield Checked(path, damage)
+        old = outdated(path.parent.parent)  # is not read
+        damage = None if old or intact(path) else Damage(path, "not the index that was written", path)
+        yield Checked(path, damage, unchecked=old)
 
 
 def _collections(folder: Path) -> Iterator[Checked]:
@@ -146,19 +192,10 @@ def _training(folder: Path) -> Iterator[Checked]:
             yield Checked(path, Damage(path, f"not readable ({error})", path))
 
 
-def repair(damages: list[Damage]) -> list[Path]:
-    """Remove what is damaged, and nothing else; the next run makes it again.
+def repair(damages: list[Damage]) -> dict[Path, str | None]:
+    """Remove what is damaged, and nothing else, and nothing that a process uses; the next run makes it again.
 
     :param damages: as `verify` found them.
-    :return: what was removed.
+    :return: what was to be removed to None, or to why it is still there: that it is in use, or what the operating system says.
     """
-    removed = []
-    for path in dict.fromkeys(damage.remove for damage in damages):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        if not path.exists():
-            removed.append(path)
-    return removed
+    return {path: remove(path) for path in dict.fromkeys(damage.remove for damage in damages)}

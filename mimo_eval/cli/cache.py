@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import click
 
@@ -20,8 +23,25 @@ def path() -> None:
     click.echo(cache_dir())
 
 
+def of_a_folder(function: Callable[..., None]) -> Callable[..., None]:
+    """Let a command look at the cache folder only if it is one, and say so where nothing was kept yet."""
+
+    @wraps(function)
+    def with_folder(**options: Any) -> None:
+        from mimo_eval.cache import cache_folder
+        from mimo_eval.files import cache_dir
+
+        if cache_folder() is None:
+            click.echo(f"{cache_dir()}: nothing was kept yet; another cache folder can be named by MIMO_EVAL_CACHE")
+        else:
+            function(**options)
+
+    return with_folder
+
+
 @command.command("ls")
 @click.option("--paths", is_flag=True, help="Also print where each thing lies.")
+@of_a_folder
 def list_(paths: bool) -> None:
     """List what lies there: what, of which model or collection, how large, when last used."""
     import time
@@ -50,15 +70,14 @@ def list_(paths: bool) -> None:
 
 
 def outdated_lines() -> list[str]:
-    """Return what is to be said of vectors that this version does not read: nothing where there are none."""
-    from mimo_eval.cache.entries import outdated
+    """Return what is to be said of what this version does not read: nothing where there is nothing."""
+    from mimo_eval.cache.entries import FORMATS, outdated
     from mimo_eval.files import cache_dir
 
-    old = [path for path in (cache_dir() / "vectors").glob("*") if outdated(path)]
-    if not old:
-        return []
-    what = f"{len(old)} folder{'s' if len(old) > 1 else ''} of vectors in the cache"
-    return [f"{what}: of another format, not read, texts are encoded anew; to remove: mimo-eval cache gc --outdated"]
+    counts = {kind: sum(map(outdated, (cache_dir() / kind).glob("*"))) for kind in FORMATS}
+    old = ", ".join(f"{kind} ({count})" for kind, count in counts.items() if count)
+    line = f"{old} in the cache: of another format, not read, made anew; to remove: mimo-eval cache gc --outdated"
+    return [line] if old else []
 
 
 def ago(seconds: float) -> str:
@@ -71,6 +90,7 @@ def ago(seconds: float) -> str:
 
 @command.command()
 @click.option("--repair", is_flag=True, help="Remove what is damaged, and nothing else; the next run makes it again.")
+@of_a_folder
 def verify(repair: bool) -> None:
     """Compare everything with its checksum; the exit code is 3 if something is damaged and was not removed."""
     from mimo_eval import cache
@@ -85,22 +105,23 @@ def verify(repair: bool) -> None:
             unchecked += 1
         else:
             good += 1
-    removed = cache.repair(damages) if repair else []
-    for gone in removed:
-        click.echo(f"removed: {gone}")
+    tried = cache.repair(damages) if repair else {}
+    for where, why in tried.items():
+        click.echo(f"removed: {where}" if why is None else f"not removed, {why}: {where}", err=why is not None)
     without = f", {unchecked:,} without a checksum" if unchecked else ""
     click.echo(f"{good:,} good{without}, {len(damages):,} damaged")
-    remaining = [damage for damage in damages if damage.remove not in removed]
-    if remaining:
+    if damages and not repair:
         click.echo("`mimo-eval cache verify --repair` removes what is damaged; the next run makes it again", err=True)
+    if any(tried.get(damage.remove, "not tried") for damage in damages):
         sys.exit(3)
 
 
 @command.command()
 @click.option("--older-than", metavar="AGE", help="Remove what was not used for so long, such as 30d.")
 @click.option("--max-size", metavar="SIZE", help="Remove what was used longest ago until the rest fits, such as 50GB.")
-@click.option("--outdated", is_flag=True, help="Remove vectors of a format that this version does not read.")
+@click.option("--outdated", is_flag=True, help="Remove what has a format that this version does not read.")
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@of_a_folder
 def gc(older_than: str | None, max_size: str | None, outdated: bool, dry_run: bool) -> None:
     """Remove what is no longer used; what a process uses stays."""
     from mimo_eval import cache
@@ -108,11 +129,13 @@ def gc(older_than: str | None, max_size: str | None, outdated: bool, dry_run: bo
 
     age = cache.parse_age(older_than) if older_than else None
     size = cache.parse_size(max_size) if max_size else None
-    removed, busy = cache.collect(age, size, dry_run, outdated=outdated)
+    removed, left = cache.collect(age, size, dry_run, outdated=outdated)
     for entry in removed:
         click.echo(
             f"{'would remove' if dry_run else 'removed'} {entry.kind}: {entry.name}, {entry.detail} ({readable(entry.size)})"
         )
-    for entry in busy:
-        click.echo(f"in use, kept: {entry.kind}: {entry.name}, {entry.detail}", err=True)
+    for entry, why in left:
+        click.echo(f"{why}, kept: {entry.kind}: {entry.name}, {entry.detail}", err=True)
     click.echo(f"{readable(sum(entry.size for entry in removed))} {'would become' if dry_run else 'became'} free")
+    if any(why != cache.IN_USE for _, why in left):
+        sys.exit(3)

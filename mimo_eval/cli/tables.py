@@ -139,7 +139,8 @@ def _over_columns(setting: SettingScores, lang: str, measure: str) -> float | No
 
 
 def _footnote(result: Result) -> str:
-    seconds = result.timings.get("total", 0.0)
+    """Say when, how and on what a result came about: it may be an earlier run's."""
+    when = f"evaluated {result.created[:16].replace('T', ' ')} UTC in {result.timings.get('total', 0.0):.1f} s"
     texts = f"{result.encoded['encoded']:,} texts encoded, {result.encoded['read']:,} read from the store"
     revisions = ", ".join(
         f"{c['name']}@{c['revision'][:12]}{' (machine-translated)' if c.get('machine_translated') else ''}"
@@ -147,7 +148,7 @@ def _footnote(result: Result) -> str:
     )
     how = "".join(f", recall {a.overall.at_depth:.4f} on {a.collection}" for a in result.approximate)
     search = f"{result.search}, {result.searched}{how}" if how else result.search
-    return f"{result.model['name']}: {seconds:.1f} s, {texts}, search by {search}, data {revisions}"
+    return f"{result.model['name']}: {when}, {texts}, search by {search}, data {revisions}"
 
 
 def geometry(results: Sequence[Result]) -> Iterator[Table | Text]:

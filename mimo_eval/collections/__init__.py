@@ -11,9 +11,9 @@ from typing import Any
 
 from mimo_eval.collections import archives, downloads, elsewhere
 from mimo_eval.collections.build import build
-from mimo_eval.collections.collection import Collection, Texts
+from mimo_eval.collections.collection import Collection, Rows, Texts
 from mimo_eval.collections.records import Info, Judgement, Problems, Source, Text, lacking
-from mimo_eval.collections.remote import Published, Remote, Repo
+from mimo_eval.collections.remote import Downloadable, Published, Remote, Repo
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.languages import normalise
 from mimo_eval.registry import Registry
@@ -29,9 +29,11 @@ __all__ = [
     "Published",
     "Remote",
     "Repo",
+    "Rows",
     "Source",
     "Text",
     "Texts",
+    "from_store",
     "load",
     "remote_of",
     "source_for",
@@ -74,18 +76,35 @@ def load(
     :raises ConfigError: for an unknown name or option.
     :raises DataError: if the files are missing or wrong.
     """
-    shared = shared_store()
-    label, wanted = _label(name), tuple(sorted({normalise(lang) for lang in languages or ()}))
-    if shared is not None and not _here(name, data) and (found := elsewhere.find(shared, label, wanted)) is not None:
+    if (found := from_store(name, data, languages)) is not None:
         return found
     source, key = source_for(name, data, languages)
     collection = build(source, key, problems)
-    if shared is not None:
-        elsewhere.note(shared, label, wanted, collection)
+    if (shared := shared_store()) is not None:
+        elsewhere.note(shared, *_called(name, languages), collection)
     absent = {normalise(lang) for lang in languages or ()} - set(collection.languages)
     if absent:
         raise lacking(collection.name, absent, collection.languages)
     return collection
+
+
+def from_store(
+    name: str, data: Path | None, languages: tuple[str, ...] | None, at_most: int | None = None
+) -> Collection | None:
+    """Return a collection as it lies in the store that machines share, if its files are not on this machine.
+
+    :param name: as for `load`.
+    :param data: the folder with the collection's files.
+    :param languages: languages to read; None for all.
+    :param at_most: bytes that may be fetched.
+    :return: the collection; None if it is not there, or larger, or if there is no store.
+    :raises ConfigError: for a name that cannot be understood.
+    :raises DataError: if it is named there, but not complete.
+    """
+    shared = shared_store()
+    if shared is None or _here(name, data):
+        return None
+    return elsewhere.find(shared, *_called(name, languages), at_most)
 
 
 def validate(
@@ -161,11 +180,10 @@ def remote_of(name: str, languages: tuple[str, ...] | None = None) -> Remote | N
         return None
     spec = _spec(name)
     kind = SOURCES.get(spec.name)
-    if not hasattr(kind, "remote"):
+    if not isinstance(kind, Downloadable):
         return None
     with _options_checked(spec):
-        remote: Remote = kind.remote(wanted, **spec.kwargs)
-        return remote
+        return kind.remote(wanted, **spec.kwargs)
 
 
 def _spec(name: str) -> Spec:
@@ -182,10 +200,11 @@ def _spec(name: str) -> Spec:
     return Spec(spec.name, (), {**given, **spec.kwargs})
 
 
-def _label(name: str) -> str:
-    """Return what a collection is called on every machine: its name with options, or that of its folder."""
+def _called(name: str, languages: tuple[str, ...] | None) -> tuple[str, tuple[str, ...]]:
+    """Return what a collection is called on every machine: its name with options, or that of its folder, and its languages."""
     known = name.partition("(")[0] in SOURCES
-    return str(parse_spec(name)) if known else f"folder {Path(name).name}"
+    label = str(parse_spec(name)) if known else f"folder {Path(name).name}"
+    return label, tuple(sorted({normalise(lang) for lang in languages or ()}))
 
 
 def _here(name: str, data: Path | None) -> bool:
@@ -222,7 +241,7 @@ def local_folder(name: str) -> Path | None:
 
 def _downloaded(spec: Spec, wanted: tuple[str, ...] | None) -> Path:
     kind = SOURCES.get(spec.name)
-    remote = kind.remote(wanted, **spec.kwargs) if hasattr(kind, "remote") else None
+    remote = kind.remote(wanted, **spec.kwargs) if isinstance(kind, Downloadable) else None
     if remote is None or not remote.repos:
         raise DataError(
             f"where are the files of '{spec.name}'? Give --data FOLDER, or put them into $MIMO_EVAL_DATA/{spec.name}"

@@ -14,19 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import cache_dir, digest, inside
+from mimo_eval.errors import DataError
+from mimo_eval.files import cache_dir, digest, inside, unwritten
 
 LIMIT = 50 * 2**30
 """Bytes that an archive may hold unpacked."""
 MEMBERS = 200_000
 """Members that an archive may have."""
 BLOCK = 2**20
-
-
-def is_archive(path: Path) -> bool:
-    """Tell from its name whether a file is an archive."""
-    return path.name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"))
 
 
 def unpacked(path: Path, limit: int = LIMIT) -> Path:
@@ -46,7 +41,7 @@ def unpacked(path: Path, limit: int = LIMIT) -> Path:
             folder.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpack-"))
         except OSError as error:
-            raise CacheError(f"{folder.parent}: cannot be written ({error.strerror}); set MIMO_EVAL_CACHE") from error
+            raise unwritten(folder.parent, error) from error
         try:
             _unpack(path, temporary, limit)
             if not folder.is_dir():  # another process may have been faster

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xxhash
 
-from mimo_eval import __version__, languages
+from mimo_eval import languages
+from mimo_eval.collections import numbers
 from mimo_eval.collections.collection import Collection, Texts
 from mimo_eval.collections.hashes import Hashes
 from mimo_eval.collections.jsonl import clean
@@ -21,7 +22,9 @@ from mimo_eval.collections.records import Judgement, Problems, Source, Text, nam
 from mimo_eval.errors import DataError
 from mimo_eval.files import MultisetHash, cache_dir, digest, read_json, write_json
 
-FORMAT = "3"
+FORMAT = "5"
+"""Of the folders, and of what this package makes of a source's files: raise it when either changes, such as which texts a
+source yields or how they are normalised. A release alone builds nothing anew."""
 BATCH = 10_000
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -69,11 +72,9 @@ class LooseTexts(NamedTuple):
         :return: the texts, memory-mapped.
         :raises DataError: if the folder is not complete.
         """
-        from datasets import Dataset
-
         try:
             meta = read_json(folder / META)
-            texts = Texts(Dataset.from_file(str(folder / "texts.arrow")), meta["shards"])
+            texts = Texts.open(folder / "texts.arrow", meta["shards"])
             if len(texts) != meta["rows"]:
                 raise ValueError(f"{len(texts)} rows instead of {meta['rows']}")
             return cls(texts, meta["revision"])
@@ -98,8 +99,9 @@ def build_texts(name: str, files: list[Path], read: Callable[[Problems], Iterabl
         if not len(side.ids):
             problems.add("no texts", ", ".join(map(str, files)) or name)
         problems.refuse(name)
+        side.number()
         content = side.content.hexdigest()
-        write_json(folder / META, {"revision": content, "shards": side.shards(), "rows": len(side.ids)})
+        write_json(folder / META, {"format": FORMAT, "revision": content, "shards": side.shards(), "rows": len(side.ids)})
 
     return kept(_folder(name, "texts", files), LooseTexts.open, write)
 
@@ -116,7 +118,7 @@ def origin(texts: Texts) -> tuple[str, str]:
 def _folder(name: str, key: str, files: list[Path]) -> Path:
     """Return the folder of the cache for some files' content."""
     safe = re.sub(r"[^\w.-]+", "_", name)[:60].lstrip(".") or "collection"
-    return cache_dir() / "collections" / f"{safe}-{digest(FORMAT, __version__, key, *_stamps(files))[:16]}"
+    return cache_dir() / "collections" / f"{safe}-{digest(FORMAT, key, *_stamps(files))[:16]}"
 
 
 def _stamps(files: list[Path]) -> Iterator[str]:
@@ -141,9 +143,12 @@ def _write(source: Source, folder: Path, problems: Problems) -> None:
     for row in qrels.itertuples(index=False):
         content.add((row.query_group, row.doc_group, str(row.relevance)))
     qrels.to_parquet(folder / "qrels.parquet", index=False)
+    for side in (documents, queries):
+        side.number()
     write_json(
         folder / META,
         {
+            "format": FORMAT,
             "info": asdict(source.info),
             "revision": _revision(documents.content, queries.content, content),
             "shards": {"documents": documents.shards(), "queries": queries.shards()},
@@ -217,6 +222,10 @@ class _Side:
             row = {"id": name, "text": text.text, "lang": lang, "group": group}
             yield {**row, "title": text.title} if self.titled else row
 
+    def number(self) -> None:
+        """Write what is asked about each text beside them; see `numbers`."""
+        numbers.write(self.path, sorted(self._shards))
+
     def again(self) -> Iterator[tuple[Text, str]]:
         """Read once more, for the places of what was found wrong: yield each usable text with its language."""
         for text in self.read(Problems()):
@@ -247,7 +256,7 @@ class _Side:
 
         with pa.memory_map(str(self.path)) as file:
             column = pa.ipc.open_stream(file).read_all().column("group")
-            return list((column if rows is None else column.take(pa.array(rows))).to_pylist())
+            return list((column if rows is None else numbers.take(column, rows)).to_pylist())
 
     def among(self, groups: set[str]) -> set[str]:
         """Return those of some groups that have a text; memory does not grow with the number of texts."""

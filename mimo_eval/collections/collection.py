@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mimo_eval.collections.numbers import Arrays, Numbers, StoredArrays, leading, pieces, shown, take
 from mimo_eval.collections.records import Info
 from mimo_eval.errors import DataError
-from mimo_eval.files import read_json
+from mimo_eval.files import read_json, text_hash
 from mimo_eval.locks import Use
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-PIECE = 2**20
-"""Texts that are looked at in one go where all of them are."""
+Rows = dict[str, np.ndarray]
+"""Language to rows of texts, ascending."""
 
 
 class Texts:
@@ -29,12 +30,29 @@ class Texts:
 
     :param dataset: columns id, text, lang, group, and for documents title.
     :param shards: language to a hash of that language's texts in row order.
+    :param place: where arrays with a number for each text are made, or were.
     """
 
-    def __init__(self, dataset: datasets.Dataset, shards: dict[str, str]) -> None:
+    def __init__(self, dataset: datasets.Dataset, shards: dict[str, str], place: Arrays | None = None) -> None:
         self.dataset = dataset
         self.shards = shards
-        self._rows: dict[str, np.ndarray] = {}
+        self._numbers = Numbers(dataset.data.table.column, self.languages, place or Arrays())
+
+    @classmethod
+    def open(cls, path: Path, shards: dict[str, str]) -> Texts:
+        """Open texts that were built before; all of them stay on disk.
+
+        :param path: the Arrow file; arrays lie beside it, see `numbers.write`.
+        :param shards: language to a hash of that language's texts in row order.
+        :return: the texts, memory-mapped.
+        :raises OSError: if a file is missing.
+        :raises ValueError: if a file is damaged.
+        """
+        from datasets import Dataset
+
+        texts = cls(Dataset.from_file(str(path)), shards, StoredArrays(path))
+        texts._numbers.all()
+        return texts
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -48,23 +66,15 @@ class Texts:
         """The languages that occur, sorted; `language` holds numbers into it."""
         return tuple(sorted(self.shards))
 
-    @cached_property
+    @property
     def language(self) -> np.ndarray:
         """(rows,) int16: number of each text's language."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
+        return self._numbers.language
 
-        numbers = pc.index_in(self.column("lang"), value_set=pa.array(self.languages, pa.string()))
-        return np.asarray(numbers.to_numpy(), np.int16)
-
-    @cached_property
+    @property
     def group(self) -> np.ndarray:
         """(rows,) int32: number of each text's group, from 0; equal for translations."""
-        names = self.column("group")
-        if names.equals(self.column("id")):  # nothing is parallel: each text is a group, and names need not be compared again
-            return np.asarray(self.id_order.view(np.int32))
-        codes = names.dictionary_encode()
-        return np.concatenate([np.empty(0, np.int32), *(chunk.indices.to_numpy() for chunk in codes.chunks)])
+        return self._numbers.group
 
     @cached_property
     def groups(self) -> int:
@@ -82,54 +92,78 @@ class Texts:
 
         wanted = pa.array(names, pa.string()).dictionary_encode()
         found, column = np.full(len(wanted.dictionary), -1, np.int64), self.column("group")
-        for start in range(0, len(column), PIECE):
-            at = pc.fill_null(pc.index_in(column.slice(start, PIECE), value_set=wanted.dictionary), -1).to_numpy()
+        for part in pieces(len(column)):
+            at = pc.fill_null(pc.index_in(column[part], value_set=wanted.dictionary), -1).to_numpy()
             hits = np.flatnonzero(at >= 0)
-            found[at[hits]] = self.group[start + hits]
+            found[at[hits]] = self.group[part][hits]
         return np.asarray(found[wanted.indices.to_numpy()], np.int64)
 
-    @cached_property
+    @property
     def id_order(self) -> np.ndarray:
         """(rows,) uint32: place of each id among the sorted ids, by UTF-8 bytes as trec_eval sorts them."""
-        import pyarrow.compute as pc
+        return self._numbers.id_order
 
-        order = pc.sort_indices(self.column("id")).to_numpy()
-        place = np.empty(len(order), np.uint32)
-        place[order] = np.arange(len(order), dtype=np.uint32)
-        return place
-
-    @cached_property
+    @property
     def row_at(self) -> np.ndarray:
         """(rows,) int32: the inverse of `id_order`, the row whose id stands at each place."""
-        rows = np.empty(len(self), np.int32)
-        rows[self.id_order] = np.arange(len(self), dtype=np.int32)
-        return rows
+        return self._numbers.row_at
+
+    @property
+    def text_hash(self) -> np.ndarray:
+        """(rows,) uint64: the leading bytes of the hash of each text, as it was when the collection was built."""
+        return self._numbers.text_hash
 
     def ids(self, rows: np.ndarray | Sequence[int] | None = None) -> list[str]:
         """Return the ids of some rows, or of all."""
         column = self.column("id")
-        if rows is None:
-            return list(column.to_pylist())
-        return list(column.take(np.asarray(rows, np.int64)).to_pylist())
+        return list((column if rows is None else take(column, rows)).to_pylist())
 
     def rows(self, language: str) -> np.ndarray:
         """Return the rows of one language, ascending, int64; not to be written to."""
         if language not in self.shards:
             return np.empty(0, np.int64)
-        if language not in self._rows:
-            self._rows[language] = np.flatnonzero(self.language == self.languages.index(language))
-            self._rows[language].setflags(write=False)
-        return self._rows[language]
+        return self._numbers.rows(self.languages.index(language))
+
+    def by_language(self, rows: np.ndarray | None = None) -> Rows:
+        """Return some rows, or all, by language.
+
+        :param rows: row numbers, ascending; of all of them none is copied.
+        """
+        if rows is None:
+            return {lang: self.rows(lang) for lang in self.languages}
+        numbers = self.language[rows]
+        return {self.languages[number]: rows[numbers == number] for number in np.unique(numbers)}
+
+    def positions(self, rows: np.ndarray) -> np.ndarray:
+        """Return the place of some texts among those of their language.
+
+        :param rows: (n,) row numbers, in any order.
+        :return: (n,) int64.
+        """
+        numbers, places = self.language[rows], np.empty(len(rows), np.int64)
+        for number in np.unique(numbers):
+            mine = numbers == number
+            places[mine] = np.searchsorted(self.rows(self.languages[number]), rows[mine])
+        return places
 
     def read(self, rows: np.ndarray | Sequence[int]) -> list[str]:
         """Return texts as a model sees them: the title, if there is one, then the text.
 
         :param rows: row numbers.
         :return: one string per row.
+        :raises DataError: if a text is not what was written when the collection was built.
         """
-        batch = self.dataset[np.asarray(rows, np.int64)]
-        titles = batch.get("title") or [""] * len(batch["text"])
-        return [f"{title} {text}" if title else text for title, text in zip(titles, batch["text"], strict=True)]
+        rows = np.asarray(rows, np.int64)
+        batch = self.dataset[rows]
+        texts = shown(batch.get("title"), batch["text"])
+        wrong = np.flatnonzero(leading(b"".join(map(text_hash, texts))) != self.text_hash[rows])
+        if len(wrong):
+            files = ", ".join(str(file["filename"]) for file in self.dataset.cache_files)
+            raise DataError(
+                f"{files}: damaged, the text of '{self.ids(rows[wrong[:1]])[0]}' is not what was written; "
+                "`mimo-eval cache verify --repair` removes what is damaged, and the next run makes it again"
+            )
+        return texts
 
 
 @dataclass(frozen=True)
@@ -197,14 +231,13 @@ class Collection:
         :raises DataError: if the folder holds no complete collection.
         """
         import pandas as pd
-        from datasets import Dataset
 
         try:
             meta = read_json(folder / "collection.json")
             collection = cls(
                 info=Info(**meta["info"]),
-                documents=Texts(Dataset.from_file(str(folder / "documents.arrow")), meta["shards"]["documents"]),
-                queries=Texts(Dataset.from_file(str(folder / "queries.arrow")), meta["shards"]["queries"]),
+                documents=Texts.open(folder / "documents.arrow", meta["shards"]["documents"]),
+                queries=Texts.open(folder / "queries.arrow", meta["shards"]["queries"]),
                 qrels=pd.read_parquet(folder / "qrels.parquet"),
                 revision=meta["revision"],
                 problems=meta["problems"],

@@ -19,7 +19,7 @@ from mimo_eval.collections import hub
 from mimo_eval.collections.hub import COMMIT, Entry
 from mimo_eval.collections.remote import REVISIONS, Remote, Repo, commit_of
 from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import cache_dir, inside, read_json, write_json
+from mimo_eval.files import cache_dir, inside, read_json, unwritten, write_json
 
 AUTOMATIC = 4 * 10**9
 """Bytes that are downloaded without being asked for: above, `mimo-eval data fetch` must be called."""
@@ -331,7 +331,7 @@ def _refuse_full_disk(part: Part) -> None:
     if part.missing_size > free:
         raise CacheError(
             f"{part.record.folder}: {readable(part.missing_size)} are needed and {readable(free)} are free; "
-            "free space or set MIMO_EVAL_CACHE"
+            "free space, or set MIMO_EVAL_CACHE to a folder with more"
         )
 
 
@@ -349,7 +349,7 @@ def _locked(folder: Path, repo: Repo) -> Iterator[Any]:
             logger.warning("another process is fetching %s; waiting for it", repo.name)
             lock.acquire()
     except OSError as error:
-        raise CacheError(f"{folder}: cannot be written ({error.strerror}); set MIMO_EVAL_CACHE") from error
+        raise unwritten(folder, error) from error
     try:
         yield lock
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mimo_eval.collections.build import FORMAT
 from mimo_eval.collections.collection import Collection
-from mimo_eval.collections.kept import kept
+from mimo_eval.collections.kept import META, kept
 from mimo_eval.errors import DataError
 from mimo_eval.files import cache_dir, digest, read_json, write_json
 from mimo_eval.shared import SharedStore
@@ -29,16 +29,17 @@ def note(store: SharedStore, label: str, languages: tuple[str, ...], collection:
     record, folder = _record(label, languages), str(collection.folder and collection.folder.name)
     if record.name in store.names(record.parent) and _folder_in(record) == folder:
         return
-    write_json(record, {"folder": folder, "label": label, "languages": languages})
+    write_json(record, {"format": FORMAT, "folder": folder, "label": label, "languages": languages})
     store.put(record)
 
 
-def find(store: SharedStore, label: str, languages: tuple[str, ...]) -> Collection | None:
+def find(store: SharedStore, label: str, languages: tuple[str, ...], at_most: int | None = None) -> Collection | None:
     """Return a collection of the shared store; None if none of that name is there.
 
     :param store: the store.
     :param label: its name with options.
     :param languages: the languages that are to be read; none for all.
+    :param at_most: bytes that may be fetched; None for a larger one that is not here yet.
     :raises DataError: if it is named, but not complete.
     """
     record = _record(label, languages)
@@ -48,11 +49,14 @@ def find(store: SharedStore, label: str, languages: tuple[str, ...]) -> Collecti
     name = _folder_in(record)
     if name is None:
         return None
+    place = cache_dir() / "collections" / name
+    if at_most is not None and not (place / META).exists() and store.size(place) > at_most:
+        return None
 
     def write(folder: Path) -> None:
         raise DataError(f"{store.url}: the collection {name} is not complete there; load it once where its source is")
 
-    found = kept(cache_dir() / "collections" / name, Collection.open, write)
+    found = kept(place, Collection.open, write)
     logger.info("%s: read from %s", label, store.url)
     return found
 

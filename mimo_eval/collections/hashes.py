@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-PIECE = 2**20
-"""Hashes that are in memory at a time."""
+PIECE = 2**16
+"""Hashes that are written or read at a time."""
+SORTED = 2**19
+"""Hashes that are sorted at a time."""
 
 
 class Hashes:
@@ -52,13 +54,13 @@ class Hashes:
     def repeated(self) -> set[int]:
         """Return the numbers that occur more than once.
 
-        All of them are read several times: each time those in one range of values are sorted, about PIECE of them.
+        All of them are read several times: each time those in one range of values are sorted, about SORTED of them.
         """
-        parts, found = -(-len(self) // PIECE), set[int]()
+        parts, found = -(-len(self) // SORTED), set[int]()
         for part in range(parts):
             first, end = (np.uint64(min(2**64 * n // parts, 2**64 - 1)) for n in (part, part + 1))
             last = part == parts - 1
-            chosen = [piece[(piece >= first) & ((piece < end) | last)] for _, piece in self.pieces()]
-            ordered = np.sort(np.concatenate(chosen))
+            ordered = np.concatenate([piece[(piece >= first) & ((piece < end) | last)] for _, piece in self.pieces()])
+            ordered.sort()
             found.update(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
         return found

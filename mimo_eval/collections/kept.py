@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mimo_eval import locks
-from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import checksums, file_checksum, inside, read_json, write_json
+from mimo_eval.errors import DataError
+from mimo_eval.files import checksums, file_checksum, inside, read_json, write_json, writing
 from mimo_eval.shared import SharedStore, shared_store
 
 T = TypeVar("T")
@@ -41,14 +41,11 @@ def kept(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None],
         if shared is not None and (folder / CHECKSUMS).exists() and CHECKSUMS not in shared.names(folder):
             _put(shared, folder)
         return known
-    try:
+    with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locks.alone(folder):
             if again or _known(folder, read) is None:  # another process may have made it while this one waited
                 _make(folder, read, write, shared, again)
-    except OSError as error:
-        reason = error.strerror or error
-        raise CacheError(f"{folder}: cannot be written ({reason}); free space or set MIMO_EVAL_CACHE") from error
     return read(folder)
 
 
@@ -71,7 +68,7 @@ def _make(
 
 def _put(shared: SharedStore, folder: Path) -> None:
     """Put a folder into the store that machines share, its checksums last: without them nothing is fetched."""
-    for name in (*checksums(folder, CHECKSUMS), CHECKSUMS):
+    for name in (*_said(folder / CHECKSUMS), CHECKSUMS):
         shared.put(folder / name)
 
 

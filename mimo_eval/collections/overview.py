@@ -13,7 +13,7 @@ from mimo_eval.collections.remote import Remote
 from mimo_eval.errors import DataError
 
 SMALL = 200_000_000
-"""Bytes of files that are read to count their texts."""
+"""Bytes of files that are read, or fetched from a store that machines share, to count their texts."""
 
 
 @dataclass(frozen=True)

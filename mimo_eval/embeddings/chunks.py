@@ -28,11 +28,6 @@ class Chunk:
     """(len(rows), 16) uint8: hash of each text."""
 
 
-def text_hash(text: str) -> bytes:
-    """Return the 16 bytes by which a text is known to the store."""
-    return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
-
-
 def write_chunk(path: Path, chunk: Chunk) -> None:
     """Write a chunk in safetensors format, whole or not at all.
 

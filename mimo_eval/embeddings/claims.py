@@ -11,18 +11,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from mimo_eval import locks
 from mimo_eval.embeddings import shards
-from mimo_eval.errors import CacheError
+from mimo_eval.files import writing
 
 logger = logging.getLogger(__name__)
 DAY = 86_400
 FILES = 4096
-REMEDY = "free space, or set MIMO_EVAL_CACHE to a folder that can be written"
 
 
 class Share(NamedTuple):
@@ -91,13 +90,9 @@ def _leftovers(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-@contextmanager
-def explained(folder: Path) -> Iterator[None]:
+def explained(folder: Path) -> AbstractContextManager[None]:
     """Turn an error of the operating system into one that names the folder and the remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise CacheError(f"{folder}: vectors cannot be stored ({error.strerror or error}); {REMEDY}") from error
+    return writing(folder, "vectors cannot be stored")
 
 
 def chunk_count(rows: int) -> int:

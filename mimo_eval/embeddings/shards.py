@@ -14,15 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
+from mimo_eval.collections.numbers import leading
 from mimo_eval.embeddings.chunks import Chunk, read_chunk, write_chunk
 from mimo_eval.embeddings.storage import STORAGES, Storage
 from mimo_eval.errors import CacheError
+from mimo_eval.mapped import scratch
 from mimo_eval.shared import shared_store
 
 CHUNK_ROWS = 2048
-TILE_ROWS = 32_768
-"""Vectors that are in memory at a time: FAISS starts its lists anew with every tile, so smaller ones are searched slower."""
+TILE_ROWS = 4096
+"""Vectors that are in memory at a time."""
 CHUNK_NAME, VERSION_NAME = re.compile(r"(\d{6,12})\.safetensors"), re.compile(r"[0-9a-f]{20}")
+IN_MEMORY = 2**16
+"""Texts of which the index may be in memory; that of more is in files."""
 OPEN_CHUNKS = 16
 """Chunks of a language that are mapped at a time: each holds an open file."""
 
@@ -115,38 +119,42 @@ class Shard:
                 if self.chunk(number) is not None:
                     self._shared.put(self._path(number))
 
-    def missing(self, rows: np.ndarray, claimed: bool = False) -> dict[int, np.ndarray]:
+    def missing(self, rows: np.ndarray, claimed: bool = False, texts: np.ndarray | None = None) -> dict[int, np.ndarray]:
         """Return what is not yet encoded of some rows; what is, is fetched from the store that machines share.
 
         :param rows: row numbers, ascending.
         :param claimed: whether their chunks are locked by the caller. Only then are files that lie here joined with those of
             the store: another process may just have written one that the store does not have yet.
+        :param texts: (n,) uint64, leading bytes of the hashes of the rows' texts: a vector of another text counts as missing.
         :return: chunk number to offsets in the chunk, only where some are missing.
         """
-        found = {}
+        found, done = {}, 0
         if self._shared is not None and len(numbers := set(np.unique(rows // CHUNK_ROWS).tolist())) > 1:
             self._fetch(numbers - self.numbers(elsewhere=False))
         for number, offsets in _by_chunk(rows):
-            lacking = _lacking(self.chunk(number), offsets)
+            wanted = None if texts is None else texts[done : done + len(offsets)]
+            done += len(offsets)
+            lacking = _lacking(self.chunk(number), offsets, wanted)
             if len(lacking) and claimed and self._shared is not None:
-                lacking = _lacking(self._merge(number), offsets)
+                lacking = _lacking(self._merge(number), offsets, wanted)
             if len(lacking):
                 found[number] = lacking
         return found
 
     def write(self, number: int, offsets: np.ndarray, vectors: np.ndarray, texts: np.ndarray) -> None:
-        """Add rows to a chunk and replace its file.
+        """Add rows to a chunk, in place of those that it has of the same offsets, and replace its file.
 
         :param number: the chunk.
-        :param offsets: (n,) offsets in the chunk, none of them filled yet.
+        :param offsets: (n,) offsets in the chunk.
         :param vectors: (n, columns), as they are stored.
         :param texts: (n, 16) uint8 hashes.
         """
         old = self.chunk(number)
         if old is not None:
-            offsets = np.concatenate([old.rows, offsets])
-            vectors = np.concatenate([old.vectors, vectors.astype(old.vectors.dtype)])
-            texts = np.concatenate([old.texts, texts])
+            stay = ~np.isin(old.rows, offsets)
+            offsets = np.concatenate([old.rows[stay], offsets])
+            vectors = np.concatenate([old.vectors[stay], vectors.astype(old.vectors.dtype)])
+            texts = np.concatenate([old.texts[stay], texts])
         order = np.argsort(offsets, kind="stable")
         write_chunk(self._path(number), Chunk(offsets[order].astype(np.uint32), vectors[order], texts[order]))
         self.forget(number)
@@ -195,9 +203,15 @@ class Shard:
         return None
 
 
-def _lacking(chunk: Chunk | None, offsets: np.ndarray) -> np.ndarray:
-    """Return those of some offsets that a chunk has no vector for."""
-    return offsets if chunk is None else np.setdiff1d(offsets, chunk.rows, assume_unique=True)
+def _lacking(chunk: Chunk | None, offsets: np.ndarray, texts: np.ndarray | None) -> np.ndarray:
+    """Return those of some offsets that a chunk has no vector for, or one of another text."""
+    if chunk is None or not len(chunk.rows):
+        return offsets
+    at = np.searchsorted(chunk.rows, offsets).clip(max=len(chunk.rows) - 1)
+    right = chunk.rows[at] == offsets
+    if texts is not None:
+        right &= leading(chunk.texts)[at] == texts
+    return np.asarray(offsets[~right])
 
 
 def _numbers(names: Iterable[str]) -> set[int]:
@@ -217,9 +231,13 @@ def _by_chunk(rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 
 class TextIndex:
-    """Finds the vectors of texts by their hashes, in 16 bytes per text; the vectors stay on disk."""
+    """Finds the vectors of texts by their hashes, in 16 bytes per text, of which few are in memory.
 
-    def __init__(self) -> None:
+    :param folder: where there is room; exists when the first chunk is added.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []
         self._chunks: list[tuple[Shard, int]] = []
 
@@ -231,7 +249,7 @@ class TextIndex:
         :param mine: the version that is being filled, if it is one of them.
         :return: the index.
         """
-        index, shared = cls(), shared_store(folder)
+        index, shared = cls(folder), shared_store(folder)
         versions = {path.name for path in folder.glob("*") if path.is_dir()}
         if shared is not None:
             versions |= {name for name in shared.names(folder) if VERSION_NAME.fullmatch(name)}
@@ -247,7 +265,7 @@ class TextIndex:
         texts = shard.texts(number)
         if texts is None or not len(texts):
             return
-        keys = np.ascontiguousarray(texts[:, :8]).view(np.uint64).reshape(-1)
+        keys = leading(texts)
         places = (np.uint64(len(self._chunks)) << np.uint64(32)) + np.arange(len(keys), dtype=np.uint64)
         self._chunks.append((shard, number))
         order = np.argsort(keys, kind="stable")
@@ -257,10 +275,18 @@ class TextIndex:
 
     def _merge(self) -> None:
         """Join the last two parts, so that their number grows with the logarithm of the texts."""
-        (a, b), (c, d) = self._parts.pop(), self._parts.pop()
-        keys, places = np.concatenate([c, a]), np.concatenate([d, b])
-        order = np.argsort(keys, kind="stable")
-        self._parts.append((keys[order], places[order]))
+        later, earlier = self._parts.pop(), self._parts.pop()
+        merged = self._empty(len(earlier[0]) + len(later[0])), self._empty(len(earlier[0]) + len(later[0]))
+        for (keys, places), (others, _), last in ((earlier, later, False), (later, earlier, True)):
+            for start in range(0, len(keys), IN_MEMORY):
+                part = slice(start, start + IN_MEMORY)
+                at = np.searchsorted(others, keys[part], "right" if last else "left")
+                at += np.arange(start, start + len(at))
+                merged[0][at], merged[1][at] = keys[part], places[part]
+        self._parts.append(merged)
+
+    def _empty(self, size: int) -> np.ndarray:
+        return np.empty(size, np.uint64) if size <= IN_MEMORY else scratch(self._folder, np.uint64, size)
 
     def find(self, hashes: np.ndarray) -> dict[int, np.ndarray]:
         """Return the vectors of those texts that are known.
@@ -268,7 +294,7 @@ class TextIndex:
         :param hashes: (n, 16) uint8.
         :return: position in `hashes` to vector, as it is stored.
         """
-        wanted = np.ascontiguousarray(hashes[:, :8]).view(np.uint64).reshape(-1)
+        wanted = leading(hashes)
         found: dict[int, np.ndarray] = {}
         for keys, places in self._parts:
             at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)

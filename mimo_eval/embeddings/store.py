@@ -7,6 +7,7 @@ encoded, so several processes can fill one language, and none encodes what anoth
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,21 +17,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mimo_eval.collections.collection import Texts
+from mimo_eval.collections.collection import Rows, Texts
 from mimo_eval.embeddings import shards
-from mimo_eval.embeddings.chunks import text_hash
 from mimo_eval.embeddings.claims import Share, chunk_count, claimed, explained
 from mimo_eval.embeddings.shards import TILE_ROWS, Shard, TextIndex
 from mimo_eval.embeddings.storage import STORAGES, Storage
 from mimo_eval.errors import CacheError, ConfigError, DataError, ModelError
-from mimo_eval.files import cache_dir, digest, read_sealed, write_sealed
+from mimo_eval.files import cache_dir, digest, read_sealed, text_hash, write_sealed
 from mimo_eval.locks import Use
 from mimo_eval.protocols import Role
 from mimo_eval.shared import shared_store
 
+logger = logging.getLogger(__name__)
 FORMAT = 1
 ABOUT = "encoder.json"
 """The file that says whose vectors lie in a folder."""
+LOOKED_AT = 64
+"""Chunks whose rows are looked at in one go where all of them are."""
 LONGEST = 1e18
 """Largest norm of a vector whose dot products are sure to be finite."""
 Encode = Callable[[Sequence[str], str], np.ndarray]
@@ -110,15 +113,6 @@ class VectorStore:
         }
 
     @cached_property
-    def _position(self) -> np.ndarray:
-        """(rows,) int64: place of each row of the collection within its language."""
-        position = np.empty(len(self.texts), np.int64)
-        for lang in self.texts.languages:
-            rows = self.texts.rows(lang)
-            position[rows] = np.arange(len(rows))
-        return position
-
-    @cached_property
     def _first_chunk(self) -> np.ndarray:
         """(languages,) int64: number of each language's first chunk, counted through all languages."""
         counts = [chunk_count(shard.size) for shard in self.shards.values()]
@@ -132,22 +126,45 @@ class VectorStore:
         :param of: number of shares.
         :return: (n,) numbers of shares.
         """
-        chunks = self._position[rows] // shards.CHUNK_ROWS + self._first_chunk[self.texts.language[rows]]
+        chunks = self.texts.positions(rows) // shards.CHUNK_ROWS + self._first_chunk[self.texts.language[rows]]
         return np.asarray(chunks % of)
 
-    def lacking(self, rows: np.ndarray, look_inside: bool = True) -> int:
+    def _parts(self, lang: str, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """Split rows of a language so that no chunk is torn apart and each part is small."""
+        bounds = self.texts.rows(lang)[:: LOOKED_AT * shards.CHUNK_ROWS]
+        return (part for part in np.split(rows, np.searchsorted(rows, bounds)) if len(part))
+
+    def _in_chunk(self, lang: str, rows: np.ndarray, number: int) -> np.ndarray:
+        """Return those of some rows of a language that belong to one of its chunks."""
+        chunk = self.texts.rows(lang)[number * shards.CHUNK_ROWS :][: shards.CHUNK_ROWS]
+        return rows[slice(*np.searchsorted(rows, [chunk[0], chunk[-1] + 1]))]
+
+    def _missing(self, lang: str, rows: np.ndarray) -> dict[int, int]:
+        """Return for each chunk of a language how many of some rows are not encoded, where some are not."""
+        found = dict[int, int]()
+        for part in self._parts(lang, rows):
+            missing = self._offsets(lang, part)
+            found.update((number, len(offsets)) for number, offsets in missing.items())
+        return found
+
+    def _offsets(self, lang: str, rows: np.ndarray, claimed: bool = False) -> dict[int, np.ndarray]:
+        """Return what is lacking of some rows of a language; see `Shard.missing`."""
+        return self.shards[lang].missing(self.texts.positions(rows), claimed, self.texts.text_hash[rows])
+
+    def lacking(self, rows: Rows, look_inside: bool = True) -> int:
         """Return the number of texts that are not encoded.
 
-        :param rows: rows of the collection, ascending.
+        :param rows: which texts.
         :param look_inside: read the chunks, and fetch those of the store that machines share; else one with a file is whole.
         """
         total = 0
-        for lang, shard in self.shards.items():
-            positions = self._position[rows[self.texts.language[rows] == self.texts.languages.index(lang)]]
+        for lang, mine in rows.items():
             if look_inside:
-                total += sum(map(len, shard.missing(positions).values()))
-            else:
-                total += int((~np.isin(positions // shards.CHUNK_ROWS, list(shard.numbers()))).sum())
+                total += sum(self._missing(lang, mine).values())
+                continue
+            there = list(self.shards[lang].numbers())
+            for part in self._parts(lang, mine):
+                total += int((~np.isin(self.texts.positions(part) // shards.CHUNK_ROWS, there)).sum())
         return total
 
     def fill(
@@ -171,42 +188,55 @@ class VectorStore:
         """
         if share is not None:
             rows = rows[self.owners(rows, share.of) == share.number]
-        shard, positions = self.shards[lang], self._position[rows]
-        lacking = shard.missing(positions)
-        total = sum(map(len, lacking.values()))
-        self._share(shard, positions)
+        shard, lacking = self.shards[lang], self._missing(lang, rows)
+        total = sum(lacking.values())
+        for part in self._parts(lang, rows):
+            self._share(shard, self.texts.positions(part))
         progress(len(rows) - total)
         if not total:
             return Filled(0, len(rows))
         self._prepare(shard)
-        known, exact = TextIndex.of_language(shard.folder.parent, shard), self._exact(lang)
+        with explained(shard.folder):
+            known, exact = TextIndex.of_language(shard.folder.parent, shard), self._exact(lang)
         self._width = self._width or shard.width()
-        encoded = 0
+        encoded, replaced, some = 0, 0, list[str]()
         for number in claimed(shard.folder, lacking):
             shard.forget(number)  # another process may have written it
-            offsets = shard.missing(lacking[number] + number * shards.CHUNK_ROWS, claimed=True).get(number)
+            offsets = self._offsets(lang, self._in_chunk(lang, rows, number), claimed=True).get(number)
             if offsets is not None:
+                others = self._of_other_texts(lang, number, offsets)
+                replaced, some = replaced + len(others), (some + others)[:3]
                 encoded += self._fill_chunk(lang, number, offsets, encode, known, exact)
-            known.add(shard, number)
-            progress(len(lacking[number]))
+            with explained(shard.folder):
+                known.add(shard, number)
+            progress(lacking[number])
+        if replaced:
+            which = ", ".join(some) + (f" and {replaced - len(some):,} more" if replaced > len(some) else "")
+            logger.warning("%s: vectors of other texts than those of the collection, encoded again: %s", shard.folder, which)
         return Filled(encoded, len(rows) - encoded)
 
-    def join(self, rows: np.ndarray) -> None:
+    def _of_other_texts(self, lang: str, number: int, offsets: np.ndarray) -> list[str]:
+        """Return the ids of those of some rows for which a chunk has a vector all the same."""
+        chunk = self.shards[lang].chunk(number)
+        there = offsets[:0] if chunk is None else offsets[np.isin(offsets, chunk.rows)]
+        return self.texts.ids(self.texts.rows(lang)[number * shards.CHUNK_ROWS + there])
+
+    def join(self, rows: Rows) -> None:
         """Join chunks that lie here in part with what other machines have put into the store that machines share.
 
-        :param rows: rows of the collection, ascending.
+        :param rows: which texts.
         """
-        for lang, shard in self.shards.items():
-            lacking = shard.missing(self._position[rows[self.texts.language[rows] == self.texts.languages.index(lang)]])
+        for lang, mine in rows.items():
+            shard, lacking = self.shards[lang], self._missing(lang, mine)
             for number in claimed(shard.folder, lacking) if lacking else ():
                 shard.forget(number)
-                shard.missing(lacking[number] + number * shards.CHUNK_ROWS, claimed=True)
+                self._offsets(lang, self._in_chunk(lang, mine, number), claimed=True)
 
     def _exact(self, lang: str) -> TextIndex:
         """Return where uncoded vectors of this encoder are found, if those to be stored are codes of them."""
         whole = {**self.fingerprint, "storage": "float32"}
         if whole == self.fingerprint or "storage" not in self.fingerprint:
-            return TextIndex()
+            return TextIndex(self.folder)
         return TextIndex.of_language(replace(self, fingerprint=whole).folder / lang)
 
     def _fill_chunk(
@@ -323,7 +353,7 @@ class VectorStore:
 
     def _read(self, lang: str, rows: np.ndarray) -> np.ndarray:
         """Return vectors of one language, cut if they are to be."""
-        vectors = self.shards[lang].gather(self._position[rows])
+        vectors = self.shards[lang].gather(self.texts.positions(rows))
         if self.truncate_dim is None:
             return vectors
         self._check_truncation(vectors.shape[1])

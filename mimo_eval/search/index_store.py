@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,17 +19,18 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mimo_eval import __version__, locks
+from mimo_eval import locks
 from mimo_eval.collections.collection import Texts
 from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import cache_dir, checksums, digest, read_sealed, write_json, write_sealed
+from mimo_eval.files import cache_dir, checksums, digest, read_sealed, write_json, write_sealed, writing
 from mimo_eval.locks import Use
 
-FORMAT = 1
+FORMAT = 2
+"""Of the folders, and of what this package itself makes of texts before a library indexes them: raise it when either changes.
+A release alone makes nothing anew; libraries' versions stand in the fingerprints of the retrievers that use them."""
 ABOUT = "retriever.json"
 """The file that says whose indexes lie in a folder."""
 MANIFEST = "manifest.json"
-FULL = "; free space, or set MIMO_EVAL_CACHE to a folder that can be written"
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class IndexStore:
         self.retriever = retriever
         self.name = str(getattr(retriever, "name", type(retriever).__name__))
         changing = {name: value for name, value in retriever.fingerprint().items() if name != "reading"}
-        self.fingerprint = {"version": __version__, "type": _kind(retriever), **changing}
+        self.fingerprint = {"type": _kind(retriever), **changing}
         key = json.dumps([FORMAT, self.fingerprint], sort_keys=True, ensure_ascii=False)
         self.folder = (root or cache_dir() / "indexes") / digest(key)[:20]
         self._use: Use | None = None
@@ -89,13 +91,24 @@ class IndexStore:
         if index is not None:
             return index
         with self._lock(folder):
-            self._use = self._use or Use(self.folder)
             index = self._read(folder)  # another process may have built it while this one waited
             if index is not None:
                 return index
-            found = Found(build(), built=True)
-            self._write(folder, found.index, len(rows))
+            try:
+                found = Found(build(), built=True)
+                self._write(folder, found.index, len(rows))
+            except BaseException:
+                self._clear()
+                raise
         return found
+
+    def _clear(self) -> None:
+        """Remove the folder of a retriever that has no index yet, unless another process is about to put one there."""
+        self._use = None
+        with suppress(OSError), locks.unused(self.folder) as free:
+            if free and not any(self.folder.glob(f"*/*/{MANIFEST}")):
+                self.folder.rename(trash := self.folder.with_name(f".removed-{self.folder.name}-{os.getpid()}"))
+                shutil.rmtree(trash, ignore_errors=True)
 
     def _read(self, folder: Path) -> Found | None:
         if not folder.is_dir():
@@ -110,46 +123,44 @@ class IndexStore:
             return None
 
     def _write(self, folder: Path, index: Any, documents: int) -> None:
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
-        try:
-            self.retriever.save(index, temporary)
-            content = {"format": FORMAT, "documents": documents, "files": checksums(temporary, MANIFEST)}
-            write_json(temporary / MANIFEST, content)
-            if folder.exists():  # damaged; NFS keeps files of it that are still open, so it is moved away first
-                trash = temporary.with_name(f"{temporary.name}.tmp")
-                folder.rename(trash)
-                shutil.rmtree(trash, ignore_errors=True)
-            temporary.chmod(self.folder.stat().st_mode & 0o777)  # mkdtemp's is for its owner alone
+        with writing(folder, "the index cannot be stored"):
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
             try:
-                temporary.rename(folder)
-            except OSError:
-                if not intact(folder):  # NFS may report a failure though its server has done it
-                    raise
-        except OSError as error:
-            raise CacheError(f"{folder}: the index cannot be stored ({error.strerror or error}){FULL}") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+                self.retriever.save(index, temporary)
+                content = {"format": FORMAT, "documents": documents, "files": checksums(temporary, MANIFEST)}
+                write_json(temporary / MANIFEST, content)
+                if folder.exists():  # damaged; NFS keeps files of it that are still open, so it is moved away first
+                    trash = temporary.with_name(f"{temporary.name}.tmp")
+                    folder.rename(trash)
+                    shutil.rmtree(trash, ignore_errors=True)
+                temporary.chmod(self.folder.stat().st_mode & 0o777)  # mkdtemp's is for its owner alone
+                try:
+                    temporary.rename(folder)
+                except OSError:
+                    if not intact(folder):  # NFS may report a failure though its server has done it
+                        raise
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
 
     def _describe(self) -> None:
         """Say whose indexes they are, unless that is said already, and whole."""
         try:
             read_sealed(self.folder / ABOUT)
         except DataError:
-            write_sealed(self.folder / ABOUT, self.fingerprint)
+            write_sealed(self.folder / ABOUT, {**self.fingerprint, "format": FORMAT})
 
     @contextmanager
     def _lock(self, folder: Path) -> Iterator[None]:
         """Keep other processes from one index; what a killed one left half-written is removed."""
         from filelock import FileLock
 
-        try:
+        with writing(folder.parent, "indexes cannot be stored"):
             folder.parent.mkdir(parents=True, exist_ok=True)
             self._describe()
+            self._use = self._use or Use(self.folder)  # before it waits: who waits keeps the folder
             lock = FileLock(folder.parent / f".{folder.name}.lock")
             if alone := locks.work(folder.parent):  # else two processes may build the same index; one is kept
                 lock.acquire()
-        except OSError as error:
-            raise CacheError(f"{folder.parent}: indexes cannot be stored ({error.strerror or error}){FULL}") from error
         try:
             for leftover in folder.parent.glob(f".{folder.name}.*.tmp") if alone else ():
                 shutil.rmtree(leftover, ignore_errors=True)

@@ -62,6 +62,7 @@ class SpreadScorer(DenseScorer):
         return found._replace(lists=self._sure(found.lists, lang, rows, query_rows, k))
 
     def exact_lists(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int, eps: np.ndarray) -> np.ndarray:
+        """Find the best documents of one block by exact scores; see DenseScorer."""
         return _merged(self._everyone("exact_lists", lang, rows, query_rows, k, eps), k)
 
     def exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from datasets import Dataset
 
-from mimo_eval.collections import load
+from mimo_eval.collections import load, numbers
 from mimo_eval.collections.collection import Collection, Texts
 from mimo_eval.errors import DataError
 
@@ -42,7 +40,7 @@ def test_without_translations_every_text_is_a_group_of_its_own(tmp_path, beir):
 
 @pytest.mark.parametrize("piece", [1, 3, 100])
 def test_groups_of_many_batches_are_those_of_a_plain_count(monkeypatch, piece):
-    monkeypatch.setattr(sys.modules["mimo_eval.collections.collection"], "PIECE", piece)
+    monkeypatch.setattr(numbers, "PIECE", piece)
     names = [f"g{n * 7 % 5}" for n in range(23)]
     columns = {"id": [f"i{n}" for n in range(23)], "group": names}
     batches = [pa.table({name: values[start : start + 4] for name, values in columns.items()}) for start in range(0, 23, 4)]

@@ -261,7 +261,7 @@ def test_a_disk_without_room_is_found_out_before(hub: Hub, monkeypatch: pytest.M
     plan = downloads.plan(remote())
     usage = downloads.shutil.disk_usage("/")
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage._replace(free=39_999))
-    with pytest.raises(CacheError, match=r"40\.0 kB are needed and 40.0 kB are free; free space or set MIMO_EVAL_CACHE"):
+    with pytest.raises(CacheError, match=r"40\.0 kB are needed and 40.0 kB are free; free space, or set MIMO_EVAL_CACHE"):
         downloads.fetch(plan)
     assert not hub.asked("/resolve/")
 

@@ -17,6 +17,7 @@ ENDS = (0, 1, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1)
 def small_pieces():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hashes, "PIECE", 4)
+        patch.setattr(hashes, "SORTED", 6)
         yield
 
 

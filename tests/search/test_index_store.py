@@ -4,6 +4,8 @@ import json
 import logging
 import multiprocessing
 import os
+import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,8 +20,10 @@ from mimo_eval.benchmark import Benchmark
 from mimo_eval.collections import Collection
 from mimo_eval.errors import CacheError
 from mimo_eval.evaluation import run
+from mimo_eval.files import write_json
+from mimo_eval.locks import Use
 from mimo_eval.protocols import Hits, Retriever, StoredRetriever
-from mimo_eval.search.index_store import MANIFEST, IndexStore, intact
+from mimo_eval.search.index_store import FORMAT, MANIFEST, IndexStore, intact
 from mimo_eval.search.retrieved import RetrieverScorer
 
 DOCUMENTS = {
@@ -140,6 +144,29 @@ def test_a_retriever_that_cannot_save_or_has_no_fingerprint_is_not_stored(toy: C
         assert isinstance(retriever, Retriever)
         assert [scorer(retriever, toy).indexed for _ in range(2)] == [3, 3]
     assert not (cache / "indexes").exists()
+
+
+def test_what_could_not_be_indexed_leaves_nothing_behind(toy: Collection, cache: Path) -> None:
+    class Broken(Words):
+        def index(self, texts: Sequence[str], *, langs: Sequence[str]) -> Any:
+            if langs[0] == "de":
+                raise KeyboardInterrupt
+            return super().index(texts, langs=langs)
+
+    def languages() -> list[str]:
+        with pytest.raises(KeyboardInterrupt):
+            scorer(Broken(), toy, "de")
+        return sorted(path.name for path in (cache / "indexes").glob("*/*") if path.is_dir())
+
+    assert languages() == [] == list((cache / "indexes").iterdir())
+    with_other = IndexStore(Broken()).folder
+    with_other.mkdir()
+    other = Use(with_other)  # as of a process that is about to put its own there
+    assert languages() == ["de"]
+    del other
+    assert languages() == []
+    scorer(Broken(), toy, "en")
+    assert languages() == ["de", "en"] and len(stored(cache)) == 1
 
 
 def test_two_retrievers_never_share(toy: Collection, cache: Path) -> None:
@@ -267,6 +294,35 @@ def test_a_save_that_fails_leaves_nothing(toy: Collection, cache: Path) -> None:
     assert scorer(Words(), toy).indexed == 3
 
 
+def test_a_disk_that_is_full_names_the_index_and_no_file_that_is_gone(
+    toy: Collection, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    class Careful(Words):
+        def save(self, index: Any, folder: Path) -> None:
+            with monkeypatch.context() as disk:
+                disk.setattr(os, "fsync", full)
+                write_json(folder / "words.json", index)
+
+    with pytest.raises(CacheError) as caught:
+        scorer(Careful(), toy)
+    what = re.fullmatch(rf"{cache}/indexes/\w+/en/\w+: (.*)", str(caught.value))
+    assert what is not None
+    remedy = "free space, or set MIMO_EVAL_CACHE to a folder that can be written"
+    assert what[1] == f"the index cannot be stored (No space left on device); {remedy}"
+
+
+def test_a_release_of_this_package_makes_no_index_anew(toy: Collection, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scorer(Words(), toy).indexed == 3
+    for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "mimo_eval"]:
+        if hasattr(module, "__version__"):
+            monkeypatch.setattr(module, "__version__", "99.0")
+    assert scorer(Words(), toy).read == 3
+    assert len(stored(cache)) == 1
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_cache_that_cannot_be_written_says_so(toy: Collection, cache: Path) -> None:
     (cache / "indexes").mkdir(parents=True)
@@ -331,4 +387,4 @@ def test_two_threads_build_an_index_once(toy: Collection, tmp_path: Path) -> Non
 def test_the_fingerprint_lies_beside_the_indexes(toy: Collection) -> None:
     scorer(Words(weight=3), toy)
     said = json.loads((IndexStore(Words(weight=3)).folder / "retriever.json").read_text())
-    assert said["weight"] == 3 and said["model"] == "words" and "version" in said
+    assert said["weight"] == 3 and said["model"] == "words" and said["format"] == FORMAT and "version" not in said

@@ -79,6 +79,6 @@ def _encoded(model: Any, collection: Collection, engine: Engine | None, few: boo
     vectors = []
     for role, texts in sides:
         rows = np.arange(1 if few else len(texts))
-        store: VectorStore = encode(model, role, texts, rows, work)  # type: ignore[arg-type]
+        store: VectorStore = encode(model, role, texts, texts.by_language(rows), work)  # type: ignore[arg-type]
         vectors.append(store.gather(rows))
     return vectors
