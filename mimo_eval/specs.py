@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from mimo_eval.errors import ConfigError
@@ -105,3 +108,55 @@ def spec_name(name: str, arguments: dict[str, tuple[Any, Any]]) -> str:
     :return: such as `bm25(k1=1.2)`.
     """
     return str(Spec(name, (), {key: value for key, (value, usual) in arguments.items() if value != usual}))
+
+
+def arguments(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the arguments of a class or function, in its order; not of what stands for any number of others.
+
+    :param function: the class or function.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def check_arguments(what: str, function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]) -> None:
+    """Refuse arguments that a class or function does not take, and the lack of one that it needs. Values are not shown.
+
+    :param what: what users call it.
+    :param function: the class or function that will be called.
+    :param given: arguments by place.
+    :param named: arguments by name.
+    :raises ConfigError: naming the argument, and those there are.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    known = arguments(function)
+    placed = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        refuse_unknown(what, named, known)
+    if len(given) > len(placed) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        number = f"{len(given)} instead of {len(placed)}"
+        raise ConfigError(f"too many arguments of {what} without a name, {number}; it takes {_listed(known)}")
+    if twice := [name for name in placed[: len(given)] if name in named]:
+        raise ConfigError(f"the argument '{twice[0]}' of {what} is given twice, by its place and by its name")
+    needed = [p.name for p in parameters if p.default is p.empty and p.name in known]
+    if lacking := [name for name in needed if name not in named and name not in placed[: len(given)]]:
+        raise ConfigError(f"the argument '{lacking[0]}' of {what} is missing; it takes {_listed(known)}")
+
+
+def refuse_unknown(what: str, named: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse arguments of an unknown name.
+
+    :param what: what they are given to, as users call it.
+    :param named: arguments by name.
+    :param known: the names there are.
+    :raises ConfigError: naming the first, one that is like it, and those there are.
+    """
+    for name in named:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f" (did you mean '{near[0]}'?)" if near else ""
+            raise ConfigError(f"unknown argument '{name}' of {what}{hint}; it takes {_listed(known)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(dict.fromkeys(names)) or "none"

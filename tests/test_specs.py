@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mimo_eval.errors import ConfigError
-from mimo_eval.specs import Spec, parse_spec
+from mimo_eval.specs import Spec, arguments, check_arguments, parse_spec
 
 
 @pytest.mark.parametrize(
@@ -85,3 +88,55 @@ def test_any_text_is_read_or_refused(text):
     except ConfigError:
         return
     assert parse_spec(str(spec)) == spec
+
+
+FUNCTIONS = [
+    lambda: 0,
+    lambda a: 0,
+    lambda a, b=1: 0,
+    lambda a=0, /, b=1: 0,
+    lambda *a: 0,
+    lambda a, *b, c, d=1: 0,
+    lambda a, *, c: 0,
+    lambda a=1, **c: 0,
+    lambda *a, b, **c: 0,
+]
+
+
+@given(
+    st.sampled_from(FUNCTIONS),
+    st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.sampled_from("abcdx"), st.integers(), max_size=3),
+)
+def test_what_is_refused_is_what_python_refuses(function, given_, named):
+    """But in words of who typed it: no function's name, and no value."""
+    fits = False
+    with suppress(TypeError):
+        inspect.signature(function).bind(*given_, **named)
+        fits = True
+    try:
+        check_arguments("it", function, given_, named)
+    except ConfigError as error:
+        assert not fits
+        assert "lambda" not in str(error)
+    else:
+        assert fits
+
+
+@pytest.mark.parametrize(
+    ("given_", "named", "message"),
+    [
+        ([], {"rank": 1}, r"unknown argument 'rank' of lir; it takes base, size"),
+        ([], {"sise": 1}, r"unknown argument 'sise' of lir \(did you mean 'size'\?\); it takes base, size"),
+        ([], {"size": 1}, r"the argument 'base' of lir is missing; it takes base, size"),
+        (["a"], {"base": "b"}, r"the argument 'base' of lir is given twice, by its place and by its name"),
+        (["a", "b"], {}, r"too many arguments of lir without a name, 2 instead of 1; it takes base, size"),
+    ],
+)
+def test_a_wrong_argument_is_named_with_those_there_are(given_, named, message):
+    def function(base, *, size=3):
+        return base, size
+
+    assert arguments(function) == ["base", "size"]
+    with pytest.raises(ConfigError, match=message):
+        check_arguments("lir", function, given_, named)

@@ -1,4 +1,9 @@
-"""A provider for ir-measures that computes the measures of trec_eval from arrays: the same numbers, in less time.
+"""A provider for ir-measures that computes the measures of trec_eval from arrays: the numbers of pytrec_eval, in less time.
+
+Equal scores stand in trec_eval's order (as float32, then by document id, descending) for every measure. ir-measures' default
+pipeline does the same for all but `RR@k` and `Judged@k`, with or without `rel`: for these it asks providers that put the
+smaller id first, so that under ties its values may differ from those here, and its RR@10 can exceed its RR. Where no scores are
+equal, also as float32, they agree. Of `nDCG(dcg='exp-log2')@k` gdeval gives it five places; here there are all.
 
 Runs and judgements may be whatever ir-measures takes, or files. Scores are never made into Python objects; what has no
 function here is computed by ir-measures' own providers.

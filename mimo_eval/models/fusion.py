@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -30,11 +29,8 @@ def load_bases(name: str, bases: Sequence[str | Model], options: dict[str, Any])
     :return: the models.
     :raises ConfigError: if one is unknown, or an option is.
     """
-    known = [field.name for field in fields(ModelOptions)]
-    wrong = sorted(set(options) - set(known))
-    if wrong:
-        raise ConfigError(f"{name} does not take {', '.join(wrong)}; its models can be given {', '.join(known)}")
-    return [load_model(base, ModelOptions(**options)) for base in bases]
+    passed_on = ModelOptions.passed_on(name, options)
+    return [load_model(base, passed_on) for base in bases]
 
 
 def identity(model: Model) -> dict[str, Any]:

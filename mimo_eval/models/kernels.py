@@ -32,22 +32,27 @@ SPARE = 4
 
 
 def check_attention(model: str, attention: str | None, dtype: str) -> None:
-    """Refuse an attention whose package is missing, or that does not compute in a type.
+    """Refuse an attention that does not compute in a type.
 
     :param model: the model, as typed.
     :param attention: one of ATTENTIONS; None leaves it to transformers.
     :param dtype: float32, float16 or bfloat16.
     :raises ConfigError: if flash attention is to compute in float32.
+    """
+    if attention and PACKAGES[attention] and dtype == "float32":
+        raise ConfigError(f"{model}: --attention {attention} computes in half precision only; add --dtype bfloat16")
+
+
+def check_package(model: str, attention: str | None) -> None:
+    """Refuse an attention whose package is missing.
+
+    :param model: the model, as typed.
+    :param attention: one of ATTENTIONS; None leaves it to transformers.
     :raises MissingExtraError: with the install line.
     """
     needed = PACKAGES[attention] if attention else None
-    if needed is None:
-        return
-    if dtype == "float32":
-        raise ConfigError(f"{model}: --attention {attention} computes in half precision only; add --dtype bfloat16")
-    module, install = needed
-    if find_spec(module) is None:
-        raise MissingExtraError(f"{model}: --attention {attention} needs a package; install it with: {install}")
+    if needed and find_spec(needed[0]) is None:
+        raise MissingExtraError(f"{model}: --attention {attention} needs a package; install it with: {needed[1]}")
 
 
 class Packed(NamedTuple):

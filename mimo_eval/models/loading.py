@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.protocols import Combination, Derived, Encoder, Retriever
 from mimo_eval.registry import Registry, load_attribute
-from mimo_eval.specs import Spec, parse_spec
+from mimo_eval.specs import Spec, arguments, check_arguments, parse_spec, refuse_unknown
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +72,18 @@ class ModelOptions:
     def given(self) -> dict[str, Any]:
         """Return the options that were given."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def passed_on(cls, name: str, given: dict[str, Any]) -> ModelOptions:
+        """Return the options that a model gives to those that it is made of.
+
+        :param name: a registered name, such as `rrf`.
+        :param given: what it was given beside its own arguments.
+        :return: the options.
+        :raises ConfigError: if there is no such argument, nor such an option.
+        """
+        refuse_unknown(name, given, [*arguments(MODELS.get(name)), *arguments(cls)])
+        return cls(**given)
 
 
 def load_model(text: str | Model, options: ModelOptions | None = None) -> Model:
@@ -144,19 +156,20 @@ def _build(kind: Any, spec: Spec, options: ModelOptions) -> Model:
     """Call a model's class or function with the arguments of its name and the options that it takes."""
     if not callable(kind):
         raise ConfigError(f"'{spec.name}' is neither a model nor a function that makes one")
-    parameters = inspect.signature(kind).parameters
+    try:
+        parameters = inspect.signature(kind).parameters
+    except ValueError as error:  # of what is written in C
+        raise ConfigError(f"'{spec.name}' is not a model, nor a function that makes one") from error
     open_ = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     given = options.given()
     for name in sorted(set(given) - set(parameters)) if not open_ else []:
         logger.warning("%s does not take --%s; it is ignored", spec.name, name.replace("_", "-"))
         del given[name]
+    check_arguments(spec.name, kind, spec.args, spec.kwargs)
     try:
         model = kind(*(str(arg) for arg in spec.args), **{**given, **spec.kwargs})
     except MimoEvalError:
         raise
-    except TypeError as error:
-        known = ", ".join(parameters) or "none"
-        raise ConfigError(f"'{spec}': {error}; arguments of this model: {known}") from error
     except Exception as error:
         raise ConfigError(f"'{spec}' cannot be made: {type(error).__name__}: {error}") from error
     return _checked(model, spec.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
+import re
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +17,8 @@ from mimo_eval.specs import Spec
 logger = logging.getLogger(__name__)
 
 CONFIG = "config_sentence_transformers.json"
+DEVICE = re.compile(r"(cpu|cuda|mps|xpu)(:\d{1,3})?", re.ASCII)
+"""Devices whose names are known without importing torch."""
 T = TypeVar("T", dict[str, Any], list[Any])
 
 
@@ -121,6 +124,23 @@ def at_least_one(values: dict[str, Any]) -> None:
             raise ConfigError(f"the {what} must be a whole number, not '{value}'")
         if value is not None and value < 1:
             raise ConfigError(f"the {what} must be at least 1, not {value}")
+
+
+def check_device_name(model: str, device: Any) -> None:
+    """Refuse what no device is called, whether there is one here or not: a stored result may be asked for without it.
+
+    :param model: the model, as typed.
+    :param device: as torch names it; None leaves the choice to it.
+    :raises ConfigError: naming both.
+    """
+    if device is None or (isinstance(device, str) and DEVICE.fullmatch(device)):
+        return
+    import torch
+
+    try:
+        torch.device(device)
+    except Exception as error:
+        raise ConfigError(f"{model}: --device {device} cannot be used: {first_line(error)}") from error
 
 
 def check_device(model: str, device: Any) -> None:

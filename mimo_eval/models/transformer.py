@@ -14,7 +14,15 @@ from mimo_eval.models import kernels, prompts
 from mimo_eval.models.backends import BACKENDS, PACKAGES, check_backend
 from mimo_eval.models.kernels import ATTENTIONS, LinearLayers
 from mimo_eval.models.prompts import Prompt
-from mimo_eval.models.sources import ModelFiles, at_least_one, check_device, dimension, first_line, shown_name
+from mimo_eval.models.sources import (
+    ModelFiles,
+    at_least_one,
+    check_device,
+    check_device_name,
+    dimension,
+    first_line,
+    shown_name,
+)
 from mimo_eval.models.weights import check_weights
 from mimo_eval.protocols import Role
 
@@ -71,6 +79,8 @@ class TransformerModel:
                 raise ConfigError(f"unknown {what} '{value}'; choose {', '.join(known)}")
         if self.backend != "torch" and (self.attention or self.compile):
             raise ConfigError(f"{self.typed}: --attention and --compile are of the backend torch, not of {self.backend}")
+        kernels.check_attention(self.typed, self.attention, self.dtype)
+        check_device_name(self.typed, self.device)
         at_least_one({"batch size": self.batch_size, "max length": self.max_length})
         self.files = ModelFiles(self.model, self.revision, self.backend)
         self.name = self.shown()
@@ -149,7 +159,7 @@ class TransformerModel:
         self.check_kind()
         load = self.encoder_class()
         check_backend(self.typed, self.backend)
-        kernels.check_attention(self.typed, self.attention, self.dtype)
+        kernels.check_package(self.typed, self.attention)
         check_weights(self.files, self.typed, self.backend, allowed=self.allow_pickled_weights)
         transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         try:

@@ -75,8 +75,8 @@ class ApproximateScorer:
                 self._search(index, lang, query_rows[start : start + BATCH], wanted, parameters)
                 for start in range(0, len(query_rows), BATCH)
             ]
-        except RuntimeError as error:
-            if len(rows) == len(self.rows[lang]):
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError) or len(rows) == len(self.rows[lang]):
                 raise ConfigError(f"the index '{self.spec}' cannot be searched: {said(error)}") from error
             self.exact[lang] = "corpora that take a part of it: this index cannot search a part"
             return self.dense.top(lang, rows, query_rows, k)
@@ -107,7 +107,7 @@ class ApproximateScorer:
                 index.train(self.documents.gather(np.sort(sample)))
             for _, vectors in self.documents.tiles(lang, rows, self.dense.tile):
                 index.add(vectors)
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, MemoryError) as error:
             raise ConfigError(
                 f"the index '{self.spec}' of {len(rows):,} vectors ({lang}) cannot be built: {said(error)}; choose another, or "
                 f"leave {lang} out"

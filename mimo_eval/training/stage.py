@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     import datasets
     from sentence_transformers import SentenceTransformer
-    from torch import Tensor, nn
+    from torch import nn
 
     from mimo_eval.training.data import Parallel, Retrieval
     from mimo_eval.training.teacher import Teacher
@@ -59,13 +59,3 @@ class Method(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Return everything that changes what is learnt, for the model card and the fingerprint of a run; it fits into JSON."""
-
-
-class Loss(Protocol):
-    """What the losses have in common, beside being an `nn.Module` that keeps `model`."""
-
-    def forward(self, features: Sequence[dict[str, Tensor]], labels: Tensor) -> dict[str, Tensor]:
-        """Embed the text columns and return the parts of the loss."""
-
-    def compute_loss_from_embeddings(self, embeddings: Sequence[Tensor], labels: Tensor) -> dict[str, Tensor]:
-        """Return the parts of the loss for (B, d) embeddings per text column: what tests and gradient caching call."""

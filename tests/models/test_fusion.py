@@ -164,7 +164,7 @@ def test_options_of_the_command_line_reach_the_bases() -> None:
         ("rrf(bm25, bm52)", "unknown model 'bm52'; did you mean bm25"),
         ("rrf(bm25, hashing, k=-1)", "k must be a number from 0 to 100000"),
         ("rrf(bm25, hashing, k=many)", "k must be a number"),
-        ("rrf(bm25, hashing, depth=3)", "rrf does not take depth; its models can be given device"),
+        ("rrf(bm25, hashing, depth=3)", "unknown argument 'depth' of rrf; it takes k, device, "),
         ("fuse(bm25, hashing, weights=1+2+3)", "3 weights for 2 models"),
         ("fuse(bm25, hashing, weights=1)", "1 weights for 2 models"),
         ("fuse(bm25, hashing, weights=0+0)", "weights are numbers of at least 0, not all 0"),

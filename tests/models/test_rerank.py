@@ -321,14 +321,14 @@ def test_a_module_names_a_re_ranker(monkeypatch: pytest.MonkeyPatch) -> None:
     ("typed", "message"),
     [
         ("rerank(bm25, no-such-folder)", "there is no folder 'no-such-folder' here; a re-ranker is a folder, a hub id"),
-        ("rerank(bm25)", "arguments of this model: base, model, depth"),
+        ("rerank(bm25)", "the argument 'model' of rerank is missing; it takes base, model, depth"),
         ("rerank(bm52, org/ce)", "unknown model 'bm52'"),
         ("rerank(bm25, org/ce, depth=0)", "depth must be a whole number of at least 1"),
         ("rerank(bm25, org/ce, depth=2.5)", "depth must be a whole number"),
         ("rerank(bm25, org/ce, batch_size=0)", "batch_size must be a whole number"),
         ("rerank(bm25, org/ce, dtype=int8)", "unknown dtype 'int8'"),
         ("rerank(bm25, org/ce, max_length=0)", "max length must be at least 1"),
-        ("rerank(bm25, org/ce, top=5)", "rerank does not take top"),
+        ("rerank(bm25, org/ce, top=5)", "unknown argument 'top' of rerank; it takes base, model, depth, batch_size, "),
     ],
 )
 def test_what_does_not_fit_is_refused(typed: str, message: str) -> None:

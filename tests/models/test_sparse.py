@@ -222,6 +222,6 @@ def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
 
 def test_it_is_in_the_catalogue_and_needs_a_model() -> None:
     assert {card.name: card.kind for card in catalogue()}["sparse"] == "sparse"
-    with pytest.raises(ConfigError, match="arguments of this model: model, "):
+    with pytest.raises(ConfigError, match="the argument 'model' of sparse is missing; it takes model, "):
         load_model("sparse")
     assert isinstance(load_model("sparse(naver/splade-v3)"), Retriever)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -258,12 +260,78 @@ def test_flat_is_exact_search() -> None:
         ("fast", "no index 'fast' for 768 dimensions: could not parse index string fast"),
         ("IVF16,", "no index 'IVF16,' for 768 dimensions: could not parse code description"),
         ("LSH", "no index 'LSH'"),
+        ("HNSW99999999", "the number after HNSW must be from 2 to 1,024, not 99999999; write for example HNSW32"),
+        ("IVF99999999,Flat", "the number after IVF must be from 1 to 16,777,216"),
+        ("PQ8x99999999999", "the number after x must be from 1 to 2,147,483,647"),
+        ("IDMap,Flat", "cannot be filled: vectors have no ids here; leave IDMap out"),
+        ("PCA16,IDMap,IVF4,Flat", "leave IDMap out"),
+        ("Flat,IDMap2", "leave IDMap out"),
     ],
 )
 def test_what_faiss_does_not_know_is_refused_in_one_line(text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
         IndexSpec.parse(text)
     assert "\n" not in str(caught.value) and ".cpp" not in str(caught.value)
+
+
+ENDING = [
+    "HNSW0", "HNSW1,Flat", "HNSW0_SQ8", "PCA16,HNSW0", "IVF4(HNSW0),Flat", "IVF4_HNSW1,Flat", "SQ8,Refine(HNSW0)", "RR0,Flat",
+    "PCAR0,Flat", "PQ8x0", "PQ8x4fs_0", "IVF4,PQ8x0", "OPQ4_0,PQ4x4", "RQ2x0", "RQ0x4", "LSQ0x4", "PRQ2x0x4", "ZnLattice0x4_4",
+    "SQ8,Refine(IVF4,Flat)", "SQ8,Refine(PQ4x4fs)", "SQ8,Refine(NSG16)", "Flat,Refine(PCA8,IVF4,Flat)",
+    "NSG0", "NSG1", "NSG8",
+]  # fmt: skip
+"""What FAISS makes without a word; to fill or search it ends the process by a signal, or, as the last three, never returns."""
+
+
+@pytest.mark.parametrize("text", ENDING)
+def test_what_would_end_the_process_is_refused_before(text: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"must be from \d+ to [\d,]+, not \d; write|must score single vectors, as RFlat"
+    ) as caught:
+        IndexSpec.parse(text)
+    assert "\n" not in str(caught.value) and text in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["HNSW0", "SQ8,Refine(IVF4,Flat)"])
+def test_such_an_index_does_end_the_process(text: str) -> None:
+    """Else there is nothing to be refused."""
+    code = (
+        "import faiss, numpy as np, resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "vectors = np.random.default_rng(0).normal(size=(300, 16)).astype('float32')\n"
+        f"index = faiss.index_factory(16, '{text}', faiss.METRIC_INNER_PRODUCT)\n"
+        "index.train(vectors); index.add(vectors); index.search(vectors, 5)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode < 0
+
+
+@pytest.mark.parametrize(
+    "text", ["HNSW2", "NSG16", "HNSW16_4+PQ8", "IVF64_HNSW32,PQ16", "SQ8,Refine(PCA8,Flat)", "SQ8,Refine(RQ2x4)", "SQfp16"]
+)
+def test_what_serves_is_not_refused(text: str) -> None:
+    assert IndexSpec.parse(text) == IndexSpec(text)
+
+
+@pytest.mark.parametrize("where", ["make", "add", "search"])
+def test_too_little_memory_is_one_line(
+    texts: Collection, scored: DenseScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    import faiss
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise MemoryError("std::bad_alloc")
+
+    monkeypatch.setattr(*((faiss, "index_factory") if where == "make" else (faiss.IndexHNSWFlat, where)), full)
+    with pytest.raises(ConfigError, match=r"'HNSW8' .*: there is not enough memory for it"):
+        search(texts, scored, "HNSW8", ["parallel", "partition(seed=3)"], tmp_path)
+    assert (list(tmp_path.iterdir()) == []) == (where != "search")  # what could not be built leaves nothing behind
+
+
+def test_an_index_that_cannot_be_built_leaves_those_of_other_languages(
+    texts: Collection, scored: DenseScorer, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"\(fr\) cannot be built"):
+        search(texts, scored, "NSG16", ["parallel"], tmp_path)
+    assert sorted(path.parts[-3] for path in tmp_path.glob(f"*/*/*/{FILE}")) == ["de", "en"]
 
 
 def test_an_index_needs_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,5 +341,7 @@ def test_an_index_needs_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_language_too_small_for_a_graph_is_named(texts: Collection, scored: DenseScorer, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"'NSG8' of 40 vectors \(fr\) cannot be built: NNDescent.build cannot build a graph"):
-        search(texts, scored, "NSG8", ["parallel"], tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"'NSG16' of 40 vectors \(fr\) cannot be built: NNDescent.build cannot build a graph"
+    ):
+        search(texts, scored, "NSG16", ["parallel"], tmp_path)

@@ -160,7 +160,7 @@ def test_what_cannot_be_validated_is_found_out_before_the_work(file, data, chang
     [
         ("teacher.model=hashin", ConfigError, r"teacher.model: unknown model 'hashin'; did you mean hashing .* a hub id"),
         ("teacher.model=bm25", ConfigError, "teacher.model: 'bm25' cannot teach: it has no vectors"),
-        ("teacher.model=hashing(dims=4)", ConfigError, "teacher.model: .*arguments of this model: dim, shortest, longest"),
+        ("teacher.model=hashing(dims=4)", ConfigError, "teacher.model: .*unknown argument 'dims' of hashing"),
         ("teacher.model={data}", ModelError, "no config.json or modules.json; this is not a model's folder"),
         (
             "student={{kind: pretrained, model: no/such/folder}}",

@@ -39,7 +39,7 @@ class _Debiased(ABC):
     def __init__(
         self, base: str | Encoder, sample: str, size: int, seed: int, options: dict[str, Any], **parameters: float | None
     ) -> None:
-        model = load_model(base, ModelOptions(**options))
+        model = load_model(base, ModelOptions.passed_on(self.method, options))
         if not isinstance(model, Encoder):
             raise ConfigError(f"{self.method}({model_name(model)}): it changes the vectors of an encoder, and this is none")
         self.base = model
