@@ -29,11 +29,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mimo_eval import locks
-from mimo_eval.collections import Texts
+from mimo_eval.collections import Rows, Texts
 from mimo_eval.collections.kept import fetched
 from mimo_eval.embeddings import Share, VectorStore, shards
 from mimo_eval.errors import ConfigError, DataError, MimoEvalError, ModelError, require
 from mimo_eval.files import cache_dir
+from mimo_eval.joining import join
 from mimo_eval.models.loading import model_name
 from mimo_eval.protocols import Encoder, Role
 from mimo_eval.search.dense import DenseScorer
@@ -78,10 +79,11 @@ class RayEngine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._end()
         if self._joined:
-            self._ray.shutdown()
-        if error is None and self._session is not None:  # what it logged is kept for whoever looks for the error
+            self._ray.shutdown()  # ends the processes too; were they killed first, Ray would print that tasks failed
+            self._processes = []
+        self._end()
+        if self._session is not None and not isinstance(error, Exception):  # an error may be looked for in what it logged
             shutil.rmtree(self._session, ignore_errors=True)
 
     def fill(self, model: Encoder, needs: Sequence[Need], advance: Advance) -> list[int]:
@@ -94,13 +96,13 @@ class RayEngine:
         stores = [vector_store(model, need.role, need.texts, _unkept) for need in needs]
         large = any(self.keeps(need.role, need.texts) for need in needs)
         lacking = sum(store.lacking(need.rows, look_inside=not large) for store, need in zip(stores, needs, strict=True))
-        advance(sum(len(need.rows) for need in needs) - lacking)
+        advance(sum(need.size for need in needs) - lacking)
         if not lacking and not large:
             return [0] * len(needs)
         ray = self._join()
         processes = self._processes_of(model)
         places = [_place(need.role, need.texts) for need in needs]
-        rows = [None if len(need.rows) == len(need.texts) else ray.put(need.rows) for need in needs]
+        rows = [None if need.size == len(need.texts) else ray.put(need.rows) for need in needs]
         before = sum(map(_chunks, stores))
         jobs = [
             process.fill.remote(self._given, places, Share(number, len(processes)), not large, *rows)
@@ -138,20 +140,8 @@ class RayEngine:
         """Return Ray, connected to the cluster."""
         self._ray = require("ray", "ray")
         if not self._ray.is_initialized():
-            os.environ.setdefault("RAY_worker_niceness", "0")  # 15 if not said, which beside other work means last
-            try:
-                context = self._ray.init(
-                    address=self.address,
-                    include_dashboard=None if self.address else False,
-                    log_to_driver=False,
-                    logging_level="error",
-                )
-            except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-                raise ConfigError(f"--address {self.address}: no Ray cluster can be reached ({error})") from error
             self._joined = True
-            session = Path(context.address_info.get("session_dir") or "")
-            if session.name.endswith(f"_{os.getpid()}"):  # named after the process that has started the cluster
-                self._session = session
+            self._session = join(self.address)
         return self._ray
 
     def _processes_of(self, model: Encoder) -> list[Any]:
@@ -243,7 +233,7 @@ class _Process:
         """Give a sign of life."""
         return True
 
-    def fill(self, given: Given, places: Sequence[_Place], share: Share, helpful: bool, *rows: np.ndarray | None) -> list[int]:
+    def fill(self, given: Given, places: Sequence[_Place], share: Share, helpful: bool, *rows: Rows | None) -> list[int]:
         """Fill a share of the chunks of some texts.
 
         :param given: the model.
@@ -265,10 +255,10 @@ class _Process:
             shared.refresh()
         return encoded
 
-    def _fill(self, model: Encoder, place: _Place, rows: np.ndarray | None, share: Share | None) -> int:
+    def _fill(self, model: Encoder, place: _Place, rows: Rows | None, share: Share | None) -> int:
         texts = self._open(place)
         work = Work(Progress(), Path(place.file).parent, depth=1)
-        encode(model, place.role, texts, np.arange(len(texts)) if rows is None else rows, work, share=share)
+        encode(model, place.role, texts, texts.by_language() if rows is None else rows, work, share=share)
         return work.encoded["encoded"]
 
     def answer(self, given: Given, where: tuple[_Place, _Place], method: str, share: Share, *arguments: Any) -> Any:
@@ -280,8 +270,6 @@ class _Process:
         return ANSWERS[method](self._scorer[1], Share(*share), *arguments)
 
     def _open(self, place: _Place) -> Texts:
-        from datasets import Dataset
-
         path = Path(place.file)
         shared = shared_store(path)
         if not path.is_file() and shared is not None:
@@ -292,7 +280,7 @@ class _Process:
                 f"or a store that {VARIABLE} names"
             )
         if place.file not in self._texts:
-            self._texts[place.file] = Texts(Dataset.from_file(place.file), place.languages)
+            self._texts[place.file] = Texts.open(path, place.languages)
         return self._texts[place.file]
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import psutil
 import pytest
 
@@ -22,7 +22,7 @@ from mimo_eval.benchmark import Benchmark, of_folder
 from mimo_eval.cluster import RayEngine
 from mimo_eval.collections import load
 from mimo_eval.embeddings import Share
-from mimo_eval.errors import ConfigError, DataError, ModelError
+from mimo_eval.errors import DataError, ModelError
 from mimo_eval.models.loading import load_model
 from mimo_eval.results import read_queries
 from mimo_eval.search import onepass
@@ -51,18 +51,18 @@ class Slow:
         if self.searching and os.getpid() != self.home:  # in a process of the cluster, searching takes its time
             from mimo_eval.search.dense import DenseScorer
 
-            DenseScorer._top = self.slowly(DenseScorer._top)
+            DenseScorer.find = self.slowly(DenseScorer.find)
             self.searching = False
         return {"model": "slow"}
 
     def slowly(self, search):
-        def top(*arguments):
+        def find(*arguments):
             with open(self.log, "a") as log:
                 log.write(f"{os.getpid()} search {arguments[1]} {len(arguments[2])}\\n")
             time.sleep(self.pause)
             return search(*arguments)
 
-        return top
+        return find
 
     def encode(self, texts, *, role, lang):
         if self.broken:
@@ -273,6 +273,21 @@ def test_what_the_cluster_cannot_search_is_searched_here(
     assert bool(made.result.approximate) == ("index" in options)
 
 
+def test_a_derived_model_takes_its_sample_here(
+    slow: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample is of texts in memory, of which no process of the cluster could read anything."""
+    model = "lir(hashing(dim=64))"
+    with RayEngine() as engine:
+        made = evaluation.run(model, quick(folder), output=tmp_path / "ray", engine=engine)
+    assert made.result.encoded["encoded"] > 8040
+    monkeypatch.setenv("MIMO_EVAL_CACHE", str(tmp_path / "alone"))
+    alone = evaluation.run(model, quick(folder), output=tmp_path / "alone")
+    assert made.result.encoded == alone.result.encoded
+    assert made.folder is not None and alone.folder is not None
+    assert read_queries(made.folder).equals(read_queries(alone.folder))
+
+
 def test_an_error_is_raised_while_others_are_at_work(slow: ModuleType, folder: Path, tmp_path: Path) -> None:
     with RayEngine() as engine:
         start = time.monotonic()
@@ -323,9 +338,8 @@ def test_an_error_of_the_model_is_one_line(slow: ModuleType, folder: Path, tmp_p
 def test_more_processes_than_cpus_start_and_do_not_hang(slow: ModuleType, folder: Path, tmp_path: Path) -> None:
     collection = load(str(folder))
     with RayEngine(workers=3) as engine:
-        rows = np.arange(len(collection.queries))
         done: list[int] = []
-        needs = [Need("query", collection.queries, rows)]
+        needs = [Need("query", collection.queries, collection.queries.by_language())]
         assert engine.fill(slow.Slow(tmp_path / "log"), needs, done.append) == [40]
         assert sum(done) == 40
 
@@ -358,19 +372,47 @@ def test_a_cluster_that_was_started_here_leaves_nothing_behind(folder: Path, tmp
     assert done.stderr == ""
 
 
-def test_no_cluster_at_an_address_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Elsewhere:
-        @staticmethod
-        def is_initialized() -> bool:
-            return False
+ENDLESS = """
+import time
+import numpy as np
 
-        @staticmethod
-        def init(**options: object) -> None:
-            raise ConnectionError("Could not find any running Ray instance")
 
-    monkeypatch.setattr(cluster, "require", lambda module, extra: Elsewhere)
-    with pytest.raises(ConfigError, match="--address nowhere:1: no Ray cluster can be reached"):
-        evaluation.run("hashing", quick(folder), engine=RayEngine("nowhere:1"))
+class Slow:
+    name = "slow"
+
+    def fingerprint(self, role):
+        return {"model": "slow"}
+
+    def encode(self, texts, *, role, lang):
+        time.sleep(1.5)
+        return np.random.default_rng(len(texts)).standard_normal((len(texts), 8))
+"""
+
+
+@pytest.mark.parametrize(("number", "code", "said"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")])
+def test_a_run_that_is_told_to_end_ends_as_without_a_cluster(
+    folder: Path, tmp_path: Path, cache: Path, number: int, code: int, said: str
+) -> None:
+    """Ray has a handler of its own, lets no exception of a handler but one out of its calls, and says which tasks failed."""
+    (tmp_path / "slow_model.py").write_text(ENDLESS)
+    command = [sys.executable, "-m", "mimo_eval.cli.main", "run", "slow_model:Slow", "-b", str(folder), "--engine", "ray"]
+    with tempfile.TemporaryDirectory() as short:  # Ray's sockets lie there, whose paths may not be long
+        env = {**os.environ, "PYTHONPATH": str(tmp_path), "RAY_ADDRESS": "local", "RAY_TMPDIR": short}
+        process = subprocess.Popen(
+            [*command, "-o", str(tmp_path / "r")], env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        deadline = time.time() + 120
+        while not vectors(cache) and process.poll() is None and time.time() < deadline:
+            time.sleep(0.02)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        _, printed = process.communicate(timeout=60)
+        assert process.returncode == code, printed
+        assert printed.strip() == f"{said}; what was encoded is kept, run the same command again to go on"
+        _, alive = psutil.wait_procs(started, timeout=20)
+        assert started and not alive, alive
+        assert not list(Path(short).glob("ray/session_2*"))
+    assert 0 < len(vectors(cache)) < 7
 
 
 class Shrunk:

@@ -84,12 +84,14 @@ def cli(verbose: int) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-class Terminated(BaseException):
-    """The process was asked to end: temporary files are removed on the way out."""
+_asked: list[int] = []
+"""Signals that have asked the process to end."""
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
+def _terminate(number: int, *_: object) -> None:
+    """End as an interrupt does, so that temporary files are removed; Ray lets no other exception out of its calls."""
+    _asked.append(number)
+    raise KeyboardInterrupt
 
 
 def _later() -> str:
@@ -104,17 +106,15 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         cli.main(standalone_mode=False)
-    except Terminated:
-        click.echo(f"\nterminated; {_later()}", err=True)
-        sys.exit(143)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo(f"\ninterrupted; {_later()}", err=True)
-        sys.exit(130)
+        how, code = ("terminated", 143) if _asked else ("interrupted", 130)
+        click.echo(f"\n{how}; {_later()}", err=True)
+        sys.exit(code)
     except BrokenPipeError:  # the reader of stdout has gone, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -56,7 +56,7 @@ def test_every_command_has_help(command):
         (["run", "bm25", "--languages", "en,klingon"], 3, "klingon"),
         (["run", "bm25", "--languages", "en,ko"], 3, "mini has no texts in ko; it has ar, de, en, es, fr, hi"),
         (["run", "bm25", "--languages", "ko"], 3, "mini has no texts in ko; it has ar, de, en, es, fr, hi"),
-        (["run", "bm25(k2=1)"], 2, "arguments of this model"),
+        (["run", "bm25(k2=1)"], 2, "unknown argument 'k2' of bm25; it takes k1, b, merge, analyzers"),
         (["run", "bm25", "-b", "xquad-r"], 3, "--data"),
         (["data", "validate", "nowhere/at/all"], 3, "no such folder"),
         (["no-such-command"], 2, "No such command"),

@@ -174,18 +174,31 @@ def test_a_team_shares_a_cache_that_nobody_may_write(data: Path, public: Path) -
     from pathlib import Path
     from mimo_eval import evaluation
     from mimo_eval.benchmark import of_folder
+    from mimo_eval.errors import CacheError
     benchmark = of_folder(Path("{public}/toy"))
     evaluation.run("{MODEL}", benchmark)
-    for path in [p for p in Path("{public}").rglob("*")]:
+    import fsspec.implementations.local, fsspec.implementations.memory  # while this user may read them
+    for path in [p for p in Path("{public}").rglob("*") if p.name != "own"]:
         path.chmod(0o555 if path.is_dir() else 0o444)
     if os.getuid() == 0:  # nothing is read-only to root
         os.setuid(65534)
     result = evaluation.run("{MODEL}", benchmark).result
     assert result.encoded["encoded"] == 0, result.encoded
+    try:
+        evaluation.run("hashing(dim=96)", benchmark)
+    except CacheError as error:
+        assert "set MIMO_EVAL_CACHE to" in str(error), error
+        assert "with MIMO_EVAL_STORE={public}/cache beside it, what lies here is still read" in str(error), error
+    os.environ.update(MIMO_EVAL_CACHE="{public}/own", MIMO_EVAL_STORE="{public}/cache")
+    assert evaluation.run("hashing", benchmark).result.encoded == {{"encoded": 0, "read": 28}}
+    assert evaluation.run("hashing(dim=96)", benchmark).result.encoded == {{"encoded": 28, "read": 0}}
     """
+    (public / "own").mkdir()
+    (public / "own").chmod(0o777)
     env = {**os.environ, "MIMO_EVAL_CACHE": str(public / "cache")}
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+    assert done.stderr.count(f"MIMO_EVAL_STORE={public}/cache may only be read; what is made here stays in the cache") == 1
 
 
 def test_what_an_older_format_left_is_not_read_and_not_touched(
@@ -194,18 +207,22 @@ def test_what_an_older_format_left_is_not_read_and_not_touched(
     with monkeypatch.context() as older:
         older.setattr(store, "FORMAT", 0)
         older.setattr(index_store, "FORMAT", 0)
+        older.setattr(sys.modules["mimo_eval.collections.build"], "FORMAT", "0")
         evaluation.run(MODEL, of_folder(data))
     before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file() and path.name != ".used"}
     said = CliRunner().invoke(cli, ["run", MODEL, "-b", str(data), "-o", str(tmp_path / "results")])
-    assert "2 folders of vectors in the cache: of another format" in said.stderr
+    assert "vectors (2), indexes (1), collections (1) in the cache: of another format" in said.stderr
     assert "to remove: mimo-eval cache gc --outdated" in said.stderr
     assert all(path.read_bytes() == content for path, content in before.items())
     assert evaluation.run(MODEL, of_folder(data)).result.encoded["encoded"] == 0
     shown = CliRunner().invoke(cli, ["cache", "ls"], env={"COLUMNS": "200"}).output
-    assert shown.count(", another format") == 2
+    assert shown.count(", another format") == 4
     assert "mimo-eval cache gc --outdated" in shown
-    assert CliRunner().invoke(cli, ["cache", "gc", "--outdated"]).output.count("removed vectors: hashing") == 2
+    assert not [checked for checked in verify() if checked.damage]
+    removed = CliRunner().invoke(cli, ["cache", "gc", "--outdated"]).output
+    assert [removed.count(f"removed {what}") for what in ("vectors: hashing", "indexes: bm25", "collections: toy")] == [2, 1, 1]
     assert evaluation.run(MODEL, of_folder(data)).result.encoded["encoded"] == 0
+    assert not [path for path in before if path.exists() and path.parts[-2] != ".locks"]
     assert "another format" not in CliRunner().invoke(cli, ["run", MODEL, "-b", str(data), "-o", str(tmp_path)]).stderr
 
 
