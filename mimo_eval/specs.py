@@ -131,15 +131,17 @@ def check_arguments(what: str, function: Callable[..., Any], given: Sequence[Any
     parameters = inspect.signature(function).parameters.values()
     known = arguments(function)
     placed = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    unnamed = {p.name for p in parameters if p.kind is p.POSITIONAL_ONLY}
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        refuse_unknown(what, named, known)
+        refuse_unknown(what, named, [name for name in known if name not in unnamed])
     if len(given) > len(placed) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         number = f"{len(given)} instead of {len(placed)}"
         raise ConfigError(f"too many arguments of {what} without a name, {number}; it takes {_listed(known)}")
-    if twice := [name for name in placed[: len(given)] if name in named]:
+    if twice := [name for name in placed[: len(given)] if name in named and name not in unnamed]:
         raise ConfigError(f"the argument '{twice[0]}' of {what} is given twice, by its place and by its name")
     needed = [p.name for p in parameters if p.default is p.empty and p.name in known]
-    if lacking := [name for name in needed if name not in named and name not in placed[: len(given)]]:
+    there = {*placed[: len(given)], *(set(named) - unnamed)}
+    if lacking := [name for name in needed if name not in there]:
         raise ConfigError(f"the argument '{lacking[0]}' of {what} is missing; it takes {_listed(known)}")
 
 
