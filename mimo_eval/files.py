@@ -7,6 +7,8 @@ import gzip
 import io
 import json
 import os
+import platform
+import re
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -35,6 +37,8 @@ MAX_JSON = 2**30
 
 BOM = b"\xef\xbb\xbf"
 
+HOST = re.sub(r"[^\w-]", "_", platform.node())[:40]
+"""Part of the names of temporary files, for a lock may hold on one machine only."""
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 """What a system says where something may only be read."""
 
@@ -303,12 +307,12 @@ def writing(path: Path, what: str = "cannot be written") -> Iterator[None]:
 
 
 def _beside(path: Path) -> tuple[int, Path]:
-    """Open a temporary file: always the same one, so that what a killed process left is written over, unless it is in use."""
-    same = path.with_name(f".{path.name}.new.tmp")
+    """Open a temporary file: a machine's always the same, so that what a killed process left is written over, unless in use."""
+    same = path.with_name(f".{path.name}.{HOST}.new.tmp")
     if (handle := own(same)) is not None:
         return handle, same
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.fchmod(handle, 0o666 & ~_umask())
+    Path(name).chmod(0o666 & ~_umask())
     return handle, Path(name)
 
 

@@ -84,7 +84,7 @@ def own(path: Path) -> int | None:
             os.truncate(handle, 0)
             return handle
     except OSError as error:
-        if handle is not None and error.errno in UNAVAILABLE:
+        if handle is not None and error.errno != errno.EWOULDBLOCK:
             path.unlink(missing_ok=True)
     if handle is not None:
         os.close(handle)

@@ -140,7 +140,7 @@ class SharedStore:
             if not _denied(error.__cause__) or (self._local and not Path(self._root).is_dir()):
                 raise
             self._read_only = True
-            logger.warning("%s=%s may only be read; what is made here stays in the cache folder", VARIABLE, self.url)
+            logger.warning("%s=%s may only be read (%s); what is made here stays in the cache folder", VARIABLE, self.url, key)
             return
         if (listed := self._listed.get(key.rpartition("/")[0])) is not None:
             listed[1].add(path.name)

@@ -295,7 +295,7 @@ def test_a_store_that_may_only_be_read_is_read_and_that_is_said_once(
     assert evaluation.run("hashing", of_folder(folder)).result.encoded == {"encoded": 0, "read": 40}
     assert len(load("mini", languages=("de",)).documents) > 0
     assert objects(url, "**/*.*") == before
-    assert caplog.text.count("may only be read; what is made here stays in the cache folder") == 1
+    assert caplog.text.count("what is made here stays in the cache folder") == 1
 
 
 def test_a_cache_that_may_only_be_read_names_the_way_to_go_on(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,10 @@ class Shard:
 
     def chunk(self, number: int) -> Chunk | None:
         """Return a chunk, or None if it is not there; one that fails its checksum is not there."""
-        if number in self._chunks:
-            self._chunks.move_to_end(number)
-            return self._chunks[number]
+        if (chunk := self._chunks.get(number)) is not None:
+            with suppress(KeyError):  # another thread may have let it go meanwhile
+                self._chunks.move_to_end(number)
+            return chunk
         chunk = read_chunk(self._path(number), verify=number not in self._verified)
         if chunk is None and self._fetch([number]):
             chunk = read_chunk(self._path(number))
@@ -62,7 +64,8 @@ class Shard:
             self._verified.add(number)
             self._chunks[number] = chunk
             if len(self._chunks) > OPEN_CHUNKS:
-                self._chunks.popitem(last=False)
+                with suppress(KeyError):
+                    self._chunks.popitem(last=False)
         return chunk
 
     def texts(self, number: int) -> np.ndarray | None:

@@ -10,13 +10,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from mimo_eval.environment import has_onednn
+from mimo_eval.errors import ConfigError
 
 Array = Any
 """An array of NumPy, or a tensor of torch on a GPU."""
 CACHED = 2**18
 """Scores that are compared at a time; they stay in a core's cache."""
+NONE = np.empty(0, np.int64)
 WORTH = 2**37
 """Floating-point operations from which on it is worth a second or two to import torch for its products."""
+
+SHARES = 4
+"""Tiles that are looked at at the same time on the processor, since comparing is done by one thread each."""
 
 
 class Arithmetic(Protocol):
@@ -45,13 +50,14 @@ class Processor:
     """NumPy, with the products of oneDNN where torch has them.
 
     :param linear: returns the inner products of two matrices; None takes NumPy's.
+    :param threads: in which torch multiplies for the thread that asks; None leaves it as it is.
     """
 
     queries_at_once = 1024
     scores_at_once = 2**20
 
-    def __init__(self, linear: Any = None) -> None:
-        self.linear = linear
+    def __init__(self, linear: Any = None, threads: int | None = None) -> None:
+        self.linear, self.threads = linear, threads
 
     def put(self, vectors: np.ndarray) -> np.ndarray:
         """Return the vectors."""
@@ -59,6 +65,10 @@ class Processor:
 
     def scores(self, queries: np.ndarray, documents: np.ndarray) -> np.ndarray:
         """Return (q, m) float32 inner products."""
+        if self.threads is not None:
+            import torch
+
+            torch.set_num_threads(self.threads)
         return np.asarray(queries @ documents.T if self.linear is None else self.linear(queries, documents))
 
     def reaching(self, scores: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -80,9 +90,14 @@ class Processor:
 
     def between(self, scores: np.ndarray, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (i, document) of all scores from `low` to `high`."""
-        mine = scores[at]
-        index, column = np.nonzero((mine >= low[:, None]) & (mine <= high[:, None]))
-        return index, column
+        index, column, step = [NONE], [NONE], max(1, CACHED // scores.shape[1])
+        for start in range(0, len(at), step):
+            part = slice(start, start + step)
+            mine = scores[at[part]]
+            found = np.nonzero((mine >= low[part, None]) & (mine <= high[part, None]))
+            index.append(found[0] + start)
+            column.append(found[1])
+        return np.concatenate(index), np.concatenate(column)
 
 
 def _trues(flags: np.ndarray) -> np.ndarray:
@@ -98,6 +113,7 @@ class Torch:
     """Tensors of torch on a GPU.
 
     :param device: such as `cuda:1`.
+    :raises ConfigError: if it cannot be used.
     """
 
     queries_at_once = 16_384
@@ -107,6 +123,13 @@ class Torch:
         import torch
 
         self.torch, self.device = torch, torch.device(device)
+        try:
+            torch.ones(1, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            why = str(error).splitlines()[0]
+            raise ConfigError(
+                f"{device} cannot be searched on ({why}); free it, or leave it out by CUDA_VISIBLE_DEVICES, empty for none"
+            ) from error
 
     def put(self, vectors: np.ndarray) -> Array:
         """Copy vectors to the device."""
@@ -135,14 +158,19 @@ class Torch:
 
     def between(self, scores: Array, at: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return (i, document) of all scores from `low` to `high`."""
-        mine = scores[self.put(at)]
-        found = (mine >= self.put(low)[:, None]) & (mine <= self.put(high)[:, None])
-        index, column = found.nonzero(as_tuple=True)
-        return index.cpu().numpy(), column.cpu().numpy()
+        index, column, step = [NONE], [NONE], max(1, self.scores_at_once // scores.shape[1])
+        for start in range(0, len(at), step):
+            part = slice(start, start + step)
+            mine = scores[self.put(at[part])]
+            found = (mine >= self.put(low[part])[:, None]) & (mine <= self.put(high[part])[:, None])
+            of, document = (each.cpu().numpy() for each in found.nonzero(as_tuple=True))
+            index.append(of + start)
+            column.append(document)
+        return np.concatenate(index), np.concatenate(column)
 
 
 def arithmetics(work: int) -> list[Arithmetic]:
-    """Return where scores can be computed at the same time: every GPU that torch has, or the processor.
+    """Return where scores can be computed at the same time: every GPU that torch has, or a few shares of the processor.
 
     :param work: floating-point operations to be done.
     """
@@ -152,18 +180,25 @@ def arithmetics(work: int) -> list[Arithmetic]:
 
     if torch.cuda.is_available():
         return [Torch(f"cuda:{number}") for number in range(torch.cuda.device_count())]
-    return [Processor(_linear if has_onednn() else None)]
+    if not has_onednn():
+        return [Processor()]  # whose products have all cores, whoever asks
+    threads = torch.get_num_threads()
+    return [Processor(_linear, threads // min(threads, SHARES)) for _ in range(min(threads, SHARES))]
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Keep torch from rounding float32 numbers to TensorFloat-32 or bfloat16 before it multiplies them."""
+    """Keep torch from rounding float32 numbers to TensorFloat-32 or bfloat16 before it multiplies them.
+
+    Afterwards its settings are as they were, the number of threads too.
+    """
     torch: Any = sys.modules.get("torch")
     if torch is None:
         yield
         return
     matmuls = [getattr(torch.backends, name).matmul for name in ("cuda", "mkldnn") if _has_precision(torch, name)]
     before, old = [matmul.fp32_precision for matmul in matmuls], None if matmuls else torch.get_float32_matmul_precision()
+    threads = torch.get_num_threads()
     try:
         if old:
             torch.set_float32_matmul_precision("highest")
@@ -171,6 +206,7 @@ def full_precision() -> Iterator[None]:
             matmul.fp32_precision = "ieee"
         yield
     finally:
+        torch.set_num_threads(threads)
         if old:
             torch.set_float32_matmul_precision(old)
         for matmul, precision in zip(matmuls, before, strict=True):

@@ -36,6 +36,7 @@ class Counts:
         self.scorer, self.query_rows, self.at, self.document_keys = scorer, query_rows, at, document_keys
         self.above = np.zeros(len(at), np.int64)
         self._near: list[tuple[np.ndarray, np.ndarray]] = []
+        self._size = 0
 
     def bounds(self, longest: float) -> Bounds:
         """Return what scores with documents up to a norm tell."""
@@ -66,8 +67,11 @@ class Counts:
         :param given: (p,) positions of given documents.
         :param rows: (p,) rows of documents that may stand above them.
         """
+        if not len(rows):
+            return
         self._near.append((given, rows))
-        if sum(len(rows) for _, rows in self._near) > NEAR:
+        self._size += len(rows)
+        if self._size > NEAR:
             self._resolve()
 
     def result(self) -> np.ndarray:
@@ -79,6 +83,6 @@ class Counts:
         if not self._near:
             return
         given, rows = (np.concatenate(parts) for parts in zip(*self._near, strict=True))
-        self._near = []
+        self._near, self._size = [], 0
         exact = keys.encode(self.scorer.exact(self.query_rows[self.at[given]], rows), self.scorer.place[rows])
         np.add.at(self.above, given, exact > self.document_keys[given])

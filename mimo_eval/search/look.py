@@ -125,6 +125,8 @@ class Look:
         self._best = np.zeros((len(query_rows), 0), np.uint64)
         self._floor = np.full(len(query_rows), -np.inf, np.float32)
         self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._width = 0
+        """Documents that wait, at most, for one list: so many columns are merged."""
         self._counts = Counts(scorer, query_rows, at, document_keys)
         self._bounds = self._counts.bounds(0.0)
         self._listed = np.ones(len(at), bool)
@@ -148,7 +150,7 @@ class Look:
             self._compare(scores, rows[part])
             self.seen += len(rows[part])
             start = part.stop
-            if sum(len(found) for _, found in self._waiting) >= len(self._floor) * self.keep:
+            if self._width >= self.keep:
                 self._merge()
 
     def result(self) -> Found:
@@ -168,13 +170,14 @@ class Look:
         """Let the documents that reach the floor wait for the lists."""
         count, column, score = self.arithmetic.reaching(scores, self._floor)
         self._waiting.append((count, keys.encode(score, self.place[rows[column]])))
+        self._width += int(count.max(initial=0))
 
     def _merge(self) -> None:
         """Put what waits into the lists, and raise the floor."""
         if not self._waiting:
             return
         lists = np.concatenate([self._best, *(_padded(count, found) for count, found in self._waiting)], axis=1)
-        self._waiting = []
+        self._waiting, self._width = [], 0
         self._best = keys.largest(lists, self.keep)
         if self._best.shape[1] == self.keep:
             self._floor = keys.scores(self._best[:, -1])

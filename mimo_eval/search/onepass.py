@@ -26,7 +26,7 @@ TABLE = 2**27
 WASTE = 64
 """How many scores may be computed for one that is asked for, since tables are that much faster than pairs."""
 WHOLE = 2
-"""A block of up to so many times the documents that are kept is ranked whole, which saves counting in a second look."""
+"""A block of up to so many times the documents that are kept is ranked whole."""
 MERGED = 2048
 """Queries whose lists are merged at a time."""
 

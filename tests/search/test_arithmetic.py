@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from mimo_eval.errors import ConfigError
 from mimo_eval.search import arithmetic
 from mimo_eval.search.arithmetic import Processor, Torch, _linear, arithmetics, full_precision
 
@@ -67,7 +68,30 @@ def test_torch_is_not_imported_for_little_work() -> None:
 def test_every_gpu_takes_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch, "ones", lambda *size, device: None)
     assert [str(place.device) for place in arithmetics(1)] == ["cuda:0", "cuda:1", "cuda:2"]
+
+
+def test_a_gpu_that_cannot_be_used_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*size: int, device: object) -> None:
+        raise RuntimeError("CUDA error: out of memory\nmore")
+
+    monkeypatch.setattr(torch, "ones", full)
+    with pytest.raises(
+        ConfigError, match=r"^cuda:1 cannot be searched on \(CUDA error: out of memory\); .* CUDA_VISIBLE_DEVICES"
+    ):
+        Torch("cuda:1")
+
+
+def test_shares_of_the_processor_have_all_its_threads_and_give_them_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    with full_precision():
+        torch.set_num_threads(9)
+        assert [place.threads for place in arithmetics(1)] == [2, 2, 2, 2]
+        torch.set_num_threads(1)
+        assert [place.threads for place in arithmetics(1)] == [1]
+        arithmetics(1)[0].scores(np.ones((1, 8), np.float32), np.ones((1, 8), np.float32))
+    assert torch.get_num_threads() == before
 
 
 def test_without_onednn_numpy_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
