@@ -77,9 +77,7 @@ def test_a_gpu_that_cannot_be_used_is_named_with_the_remedy(monkeypatch: pytest.
         raise RuntimeError("CUDA error: out of memory\nmore")
 
     monkeypatch.setattr(torch, "ones", full)
-    with pytest.raises(
-        ConfigError, match=r"^cuda:1 cannot be searched on \(CUDA error: out of memory\); .*CUDA_VIS"
-    ):
+    with pytest.raises(ConfigError, match=r"^cuda:1 cannot be searched on \(CUDA error: out of memory\); .*CUDA_VIS"):
         Torch("cuda:1")
 
 
