@@ -198,7 +198,7 @@ def test_a_team_shares_a_cache_that_nobody_may_write(data: Path, public: Path) -
     env = {**os.environ, "MIMO_EVAL_CACHE": str(public / "cache")}
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count(f"MIMO_EVAL_STORE={public}/cache may only be read; what is made here stays in the cache") == 1
+    assert done.stderr.count(f"MIMO_EVAL_STORE={public}/cache may only be read ({public}/cache/") == 1
 
 
 def test_what_an_older_format_left_is_not_read_and_not_touched(

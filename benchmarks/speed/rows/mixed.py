@@ -17,7 +17,7 @@ ROWS = (
     Row(1, "a cut of XQuAD-R, one mixed corpus in 11 languages, all-MiniLM-L6-v2, nothing cached", f"`{MTEB}`"),
     Row(3, "the same corpus, time; and peaks of memory up to 1 M documents", f"sentence-transformers' `{EVALUATOR}`"),
 )
-PARAGRAPHS, QUICK_PARAGRAPHS = 24, 4
+PARAGRAPHS, QUICK_PARAGRAPHS = 64, 4
 """Of 240 in each language, with all their questions."""
 WHOLE, QUERIES = 2_640, 13_090
 """Documents and queries of all of XQuAD-R."""
