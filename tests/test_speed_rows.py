@@ -93,7 +93,7 @@ def test_memory_that_is_gone_again_was_seen():
         gone = np.ones(2**23)
         gone.sort()
         del gone
-    assert 2**26 <= memory.growth < 2**27
+    assert 2**25 < memory.growth < 2**27  # 2**26, more or less what other threads take and give back
 
 
 def test_a_synthetic_query_is_near_its_relevant_documents_and_no_other():
