@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.harness import Settings, machine, measured
-from benchmarks.speed.page import RESULTS, table, write_page
+from benchmarks.speed.page import RESULTS, summary, table, write_page
 from benchmarks.speed.rows import NAMES
 
 NEAR = Path("../shared/data")
@@ -58,7 +58,7 @@ def main() -> None:
         except RuntimeError as error:  # the others are worth having
             failed.append(name)
             print(error, file=sys.stderr)
-    print(table(record))
+    print(f"{summary(record)}\n\n{table(record)}")
     if options.write:
         before = json.loads(RESULTS.read_text("utf-8"))["rows"] if RESULTS.exists() else {}
         rows = {name: module for name, module in before.items() if name not in chosen} | record["rows"]  # none that failed
