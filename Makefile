@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 GATED := mimo-mini hashing bm25
 
-.PHONY: run gate test check lint type licences audit fuzz fix leaderboards clean
+.PHONY: run gate test check lint type package licences audit fuzz fix leaderboards clean
 
 run: .venv/user  ## evaluate two models that need no download on the embedded collection
 	$(BIN)/mimo-eval run mimo-mini bm25
@@ -27,6 +27,9 @@ lint: .venv/dev
 
 type: .venv/dev
 	$(BIN)/mypy
+
+package: .venv/user  ## builds the sdist and from it the wheel, and uses that
+	.ci/package
 
 licences: .venv/dev  ## refuses packages whose licence is not allowed
 	$(BIN)/python .ci/dependencies.py licences

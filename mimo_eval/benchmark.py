@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mimo_eval.collections import SOURCES
 from mimo_eval.errors import ConfigError, MimoEvalError
-from mimo_eval.files import read_yaml
-from mimo_eval.languages import normalise
+from mimo_eval.languages import normalise, parse_languages
+from mimo_eval.measures import parse
 from mimo_eval.mixing import Mix
+from mimo_eval.safe_yaml import read_yaml
 
 EFFECTIVENESS = ("nDCG@10", "nDCG@20", "R@100", "RR@10", "AP@100", "Success@1", "Judged@10")
 LANGUAGE = ("LPR", "OwnShare@10", "SameR@20", "CrossR@20", "RankDistance", "MaxR(normalised=True)", "AWRF@20")
@@ -76,19 +78,43 @@ class Benchmark(BaseModel):
 
 def names() -> dict[str, Path]:
     """Return the benchmarks that come with the package, by name."""
+    return shipped("*.yaml")
+
+
+def shipped(pattern: str) -> dict[str, Path]:
+    """Return files that come with the package, by name.
+
+    :param pattern: such as `recipes/*.yaml`, in the checkout's `benchmarks/`, which an installed package has as `_benchmarks/`.
+    :return: name without its ending to path.
+    """
     here = Path(__file__).parent
     folder = here / "_benchmarks" if (here / "_benchmarks").is_dir() else here.parent / "benchmarks"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob(pattern))}
 
 
-def load_benchmark(name: str) -> Benchmark:
+def load_benchmark(
+    name: str,
+    *,
+    languages: str | Sequence[str] | None = None,
+    mixes: str | Sequence[str] | None = None,
+    measures: str | Sequence[str] | None = None,
+    depth: int | None = None,
+) -> Benchmark:
     """Read a benchmark.
 
     :param name: the name of one that comes with the package, a YAML file, or the folder of a collection. A folder that is
         called like one of the package is `./NAME`.
+    :param languages: instead of the benchmark's; as for `changed`, like what follows.
+    :param mixes: which corpora are made.
+    :param measures: what is computed.
+    :param depth: documents kept per query.
     :return: the benchmark.
     :raises ConfigError: if there is none, or the file is not a benchmark; the message names the field.
     """
+    return changed(_found(name), languages=languages, mixes=mixes, measures=measures, depth=depth)
+
+
+def _found(name: str) -> Benchmark:
     known = names()
     if name not in known and Path(name).is_dir():
         return of_folder(Path(name))
@@ -96,6 +122,47 @@ def load_benchmark(name: str) -> Benchmark:
     if not path.is_file():
         raise ConfigError(f"unknown benchmark '{name}'; known: {', '.join(known)}, a YAML file, or a collection's folder")
     return read_benchmark(path)
+
+
+def changed(
+    benchmark: Benchmark,
+    *,
+    languages: str | Sequence[str] | None = None,
+    mixes: str | Sequence[str] | None = None,
+    measures: str | Sequence[str] | None = None,
+    depth: int | None = None,
+) -> Benchmark:
+    """Return a benchmark with some of its parts replaced.
+
+    :param benchmark: the original.
+    :param languages: instead of every task's; one, or several.
+    :param mixes: likewise.
+    :param measures: instead of the benchmark's.
+    :param depth: likewise.
+    :return: a benchmark that was checked anew.
+    :raises ConfigError: naming the field that is wrong.
+    """
+    content = benchmark.model_dump()
+    for task in content["tasks"]:
+        if languages:
+            task["languages"] = parse_languages(languages) if isinstance(languages, str) else tuple(languages)
+        if mixes:
+            task["mixes"] = _several(mixes)
+    if measures:
+        content["measures"] = tuple(str(m) for text in _several(measures) for m in parse(text))
+        for task in content["tasks"]:
+            if task["main"] not in content["measures"]:
+                del task["main"]
+    if depth is not None:
+        content["depth"] = depth
+    try:
+        return Benchmark.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(first_fault(error)) from error
+
+
+def _several(values: str | Sequence[str]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(values)
 
 
 def of_folder(folder: Path) -> Benchmark:
@@ -132,7 +199,7 @@ def first_fault(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}"
 
 
-def data_folder(task: Task, data: Path | None, count: int) -> Path | None:
+def data_folder(task: Task, data: str | Path | None, count: int) -> Path | None:
     """Return the folder in which a task's files lie.
 
     :param task: the task.
@@ -142,5 +209,5 @@ def data_folder(task: Task, data: Path | None, count: int) -> Path | None:
     """
     if data is None:
         return None
-    inside = data / task.collection.split("(")[0]
-    return inside if inside.is_dir() else (data if count == 1 else None)
+    inside = Path(data) / task.collection.split("(")[0]
+    return inside if inside.is_dir() else (Path(data) if count == 1 else None)

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from math import ceil
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -60,6 +61,9 @@ Given = Callable[[], Encoder]
 
 class RayEngine:
     """Encodes and searches on a Ray cluster; used as a context manager. The cluster is joined, or started, when it is needed.
+
+    While it is joined, in the main thread, Ctrl-C and SIGTERM are held back: an exception in the midst of it makes Ray abort
+    the process. Afterwards the caller's own handlers are in place again, and are told.
 
     :param address: of the cluster; without one, `$RAY_ADDRESS`, or a cluster on this machine.
     :param workers: number of processes; one per GPU, or per CPU where there are no GPUs, if None.
@@ -117,7 +121,7 @@ class RayEngine:
             shown = max(done, shown)
         advance(lacking - shown)
         encoded = np.sum(ray.get(jobs), axis=0)
-        if (shared := shared_store()) is not None:
+        if (shared := shared_store()).url is not None:
             shared.refresh()
             for store, need in zip(stores, needs, strict=True):
                 if not self.keeps(need.role, need.texts):
@@ -155,12 +159,11 @@ class RayEngine:
         ray, there = self._ray, self._ray.cluster_resources()
         gpus, cpus = int(there.get("GPU", 0)), int(there.get("CPU", 1))
         count = self.workers or gpus or max(cpus, 1)
-        size = {"num_cpus": min(1.0, cpus / count), "num_gpus": min(1.0, gpus / count) if gpus else 0}
+        size = {"num_cpus": _each(cpus, count), "num_gpus": 1 / ceil(count / gpus) if gpus else 0}
         self._size = {"CPU": size["num_cpus"], "GPU": size["num_gpus"]}
         process = ray.remote(max_restarts=RETRIES, max_task_retries=RETRIES, **size)(_Process)
         self._given = partial(ray.get, ray.put(model))  # with each task, so that a process that is started again has it too
-        shared = shared_store()
-        where = str(cache_dir().resolve()), shared and shared.url
+        where = str(cache_dir().resolve()), shared_store().url
         made = [process.remote(*where) for _ in range(count)]
         signs = {actor.sign.remote(): actor for actor in made}
         ready, late = ray.wait(list(signs), num_returns=count, timeout=PATIENCE)
@@ -180,6 +183,11 @@ class RayEngine:
         self._model, self._given, self._processes = None, None, []
 
 
+def _each(cpus: int, count: int) -> float:
+    """Return the CPUs that each of some processes can have, at most one, in the ten-thousandths that Ray counts in."""
+    return min(10_000, 10_000 * cpus // count) / 10_000
+
+
 class _Place(NamedTuple):
     """Where a process finds texts."""
 
@@ -196,22 +204,25 @@ class _Parts:
         self._ray, self._name, self._processes, self._first, self._needed = ray, name, processes, first, needed
         self.count = len(processes)
 
-    def ask(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> list[Any]:
+    def ask(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> Iterator[tuple[int, Any]]:
         """Have processes answer at the same time; one that dies is started and asked again."""
         sent: dict[int, Any] = {}
         for value in (value for asked in arguments for value in asked or ()):
             if isinstance(value, np.ndarray) and value.nbytes >= LARGE and id(value) not in sent:
                 sent[id(value)] = self._ray.put(value)
-        jobs = [
-            process.answer.remote(*self._first, method, Share(number, self.count), *(sent.get(id(v), v) for v in asked))
+        jobs = {
+            process.answer.remote(*self._first, method, Share(number, self.count), *(sent.get(id(v), v) for v in asked)): number
             for number, (process, asked) in enumerate(zip(self._processes, arguments, strict=True))
             if asked is not None
-        ]
-        with _failures(self._ray, self._name, "search"):
-            answers: dict[Any, Any] = {}
-            for ended in _ended(self._ray, jobs, self._needed):
-                answers.update(zip(ended, self._ray.get(ended), strict=True))
-            return [answers[job] for job in jobs]
+        }
+        for ended in _ended(self._ray, list(jobs), self._needed):
+            while ended:  # Ray forgets an answer when nothing refers to it any more
+                job = ended.pop()
+                number = jobs.pop(job)
+                with _failures(self._ray, self._name, "search"):
+                    answer = self._ray.get(job)
+                del job
+                yield number, answer
 
 
 class _Process:
@@ -248,11 +259,12 @@ class _Process:
         for i in reversed(range(len(places))):  # documents first, as they take longer; queries from the other end
             mine = Share(*share) if places[i].role == "document" else Share(share.of - 1 - share.number, share.of)
             encoded[i] += self._fill(model, places[i], rows[i], mine)
-        if helpful and shared_store() is None and locks.work(cache_dir()):
+        shared = shared_store()
+        if helpful and shared.url is None and locks.work(cache_dir()):
             for i, place in enumerate(places):
                 encoded[i] += self._fill(model, place, rows[i], None)
-        if (shared := shared_store()) is not None:
-            shared.refresh()
+        shared.settle(needed=False)  # what is not there, is made again by whoever needs it
+        shared.refresh()
         return encoded
 
     def _fill(self, model: Encoder, place: _Place, rows: Rows | None, share: Share | None) -> int:
@@ -271,9 +283,8 @@ class _Process:
 
     def _open(self, place: _Place) -> Texts:
         path = Path(place.file)
-        shared = shared_store(path)
-        if not path.is_file() and shared is not None:
-            fetched(shared, path.parent)
+        if not path.is_file():
+            fetched(shared_store(path), path.parent)
         if not path.is_file():
             raise DataError(
                 f"{path}: not seen by a machine of the cluster; all must share the folder that MIMO_EVAL_CACHE names, "
@@ -291,6 +302,7 @@ def _ended(ray: Any, jobs: Sequence[Any], needed: dict[str, float]) -> Iterator[
     :raises ModelError: if it has had less for PATIENCE seconds.
     """
     waiting, enough = list(jobs), time.monotonic()
+    del jobs  # Ray keeps what is referred to
     while waiting:
         ended, waiting = ray.wait(waiting, num_returns=len(waiting), timeout=POLL)
         yield ended

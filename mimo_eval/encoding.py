@@ -13,7 +13,11 @@ from mimo_eval.embeddings import Filled, Share
 from mimo_eval.errors import ConfigError
 from mimo_eval.models.loading import Model, model_name
 from mimo_eval.protocols import Combination, Derived, Encoder, Role
+from mimo_eval.shared import shared_store
 from mimo_eval.systems import ROLES, Progress, Work, encode
+
+AUTO = "auto"
+"""The share that a launcher has given to this process. It is asked for: an array may as well run over checkpoints."""
 
 
 def encode_collection(
@@ -32,6 +36,7 @@ def encode_collection(
     :param progress: told what goes on.
     :return: how many texts were encoded, and how many vectors of the share were there already.
     :raises ConfigError: if nothing of the model is kept on disk.
+    :raises CacheError: if vectors cannot be written, or not be put into the store that machines share.
     """
     with TemporaryDirectory(prefix="mimo-eval-") as temporary:
         work = Work(progress or Progress(), Path(temporary), depth=1)
@@ -41,6 +46,7 @@ def encode_collection(
                 name, total = f"encode {collection.name}, {role}", -(-len(texts) // (share or Share()).of)
                 with work.progress.phase(name, total, "texts") as advance:
                     encode(encoder, role, texts, texts.by_language(), work, advance, share)
+    shared_store().settle()
     return Filled(work.encoded["encoded"], work.encoded["read"])
 
 
@@ -71,15 +77,23 @@ def _encoders(model: Model) -> Iterator[Encoder]:
         yield model
 
 
-def parse_share(text: str) -> Share:
+def parse_share(text: str, environ: Mapping[str, str] = os.environ) -> Share:
     """Read a share as users write it.
 
-    :param text: `i/n`, i from 0 to n - 1.
-    :raises ConfigError: if it is not that.
+    :param text: `i/n`, i from 0 to n - 1; or `auto`, the share that a launcher has given to this process.
+    :param environ: environment variables.
+    :raises ConfigError: if it is neither, or there is no launcher.
     """
+    if text.strip() == AUTO:
+        if (given := share_of_environment(environ)) is None:
+            raise ConfigError(
+                f"--shard {AUTO}: no launcher has numbered this process: neither torchrun's RANK and WORLD_SIZE are set, "
+                "nor SLURM_ARRAY_TASK_ID; give --shard i/n"
+            )
+        return given
     match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
     if not match or int(match[1]) >= int(match[2]):
-        raise ConfigError(f"'{text}' is no share: give i/n with i from 0 to n - 1, such as 0/4, 1/4, 2/4, 3/4")
+        raise ConfigError(f"'{text}' is no share: give i/n with i from 0 to n - 1, such as 0/4, 1/4, 2/4, 3/4; or {AUTO}")
     return Share(int(match[1]), int(match[2]))
 
 
@@ -101,3 +115,15 @@ def share_of_environment(environ: Mapping[str, str] = os.environ) -> Share | Non
         except (KeyError, ValueError, ZeroDivisionError) as error:
             raise ConfigError(f"the SLURM array's variables are not whole ({error}); give --shard i/n") from error
     return None
+
+
+def offered_share(environ: Mapping[str, str] = os.environ) -> Share | None:
+    """Return the share that `auto` would be; None if that is everything, or there is no telling.
+
+    :param environ: environment variables.
+    """
+    try:
+        given = share_of_environment(environ)
+    except ConfigError:
+        return None
+    return given if given is not None and given.of > 1 else None

@@ -15,16 +15,13 @@ from typing import Any
 
 import pandas as pd
 from ir_measures.measures import Measure
-from pydantic import ValidationError
 
 from mimo_eval import __version__, environment, measures
 from mimo_eval.asking import fingerprint
-from mimo_eval.benchmark import DEFAULT_MEASURES, Benchmark, Task, data_folder, first_fault, load_benchmark
+from mimo_eval.benchmark import DEFAULT_MEASURES, Benchmark, Task, changed, data_folder, load_benchmark
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.files import inside
-from mimo_eval.languages import parse_languages
-from mimo_eval.measures import parse as parse_measures
+from mimo_eval.files import inside, new_folder
 from mimo_eval.mixing import Mix, all_pools
 from mimo_eval.models.loading import Model, ModelOptions, classes, load_model, model_name
 from mimo_eval.protocols import Combination, Derived, Encoder
@@ -33,6 +30,7 @@ from mimo_eval.results import (
     ApproximateSearch,
     Result,
     SettingScores,
+    mark_asked,
     read_queries,
     read_result,
     result_folder,
@@ -43,6 +41,7 @@ from mimo_eval.runs import frames, write_qrels, write_run
 from mimo_eval.scoring import average, score_pool
 from mimo_eval.search.index_spec import IndexSpec
 from mimo_eval.search.onepass import PoolRanking
+from mimo_eval.shared import shared_store
 from mimo_eval.systems import ROLES, Engine, Progress, Work, rankings
 
 logger = logging.getLogger(__name__)
@@ -72,81 +71,47 @@ def evaluate(
     model: str | Model | Sequence[str | Model],
     benchmark: str | Benchmark = "mini",
     *,
-    data: str | Path | None = None,
-    output: str | Path | None = None,
-    options: ModelOptions | None = None,
-    index: str | None = None,
-    **changes: Any,
-) -> pd.DataFrame:
-    """Evaluate models on a benchmark.
-
-    :param model: a name, folder, hub id, or an object with `encode`, or `index` and `search`; or several of them.
-    :param benchmark: a name, a YAML file, or a Benchmark.
-    :param data: folder with the collection's files, where it has any.
-    :param output: folder for result files; none are written if None.
-    :param options: device, dtype, batch size, prompts and so on.
-    :param index: search encoders' vectors by this FAISS index, such as `HNSW32:efSearch=128`; exactly if None.
-    :param changes: `languages`, `mixes`, `measures`, `depth` instead of the benchmark's.
-    :return: one row per model, collection and mix; one column per measure.
-    """
-    models: list[Any] = list(model) if isinstance(model, (list, tuple)) else [model]
-    if not models:
-        raise ConfigError("no model is given")
-    chosen = changed(load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark, **changes)
-    outcomes = (
-        run(m, chosen, data=Path(data) if data else None, output=Path(output) if output else None, options=options, index=index)
-        for m in models
-    )
-    return pd.concat([outcome.result.frame() for outcome in outcomes], ignore_index=True)
-
-
-def changed(
-    benchmark: Benchmark,
-    *,
     languages: str | Sequence[str] | None = None,
     mixes: str | Sequence[str] | None = None,
     measures: str | Sequence[str] | None = None,
     depth: int | None = None,
-) -> Benchmark:
-    """Return a benchmark with some of its parts replaced.
+    data: str | Path | None = None,
+    output: str | Path | None = None,
+    options: ModelOptions | None = None,
+    index: str | None = None,
+) -> pd.DataFrame:
+    """Evaluate models on a benchmark.
 
-    :param benchmark: the original.
-    :param languages: instead of every task's; one, or several.
-    :param mixes: likewise.
-    :param measures: instead of the benchmark's.
-    :param depth: likewise.
-    :return: a benchmark that was checked anew.
-    :raises ConfigError: naming the field that is wrong.
+    `run` evaluates one and returns all that is known of it, not its means alone.
+
+    :param model: a name, folder, hub id, or an object with `encode`, or `index` and `search`; or several of them.
+    :param benchmark: a name, a YAML file, or a Benchmark.
+    :param languages: read these languages, instead of all that the benchmark reads; `"en,de"` or a sequence.
+    :param mixes: which corpora are made, instead of the benchmark's: one mix, such as `"partition(seed=1)"`, or several.
+    :param measures: instead of the benchmark's: `"nDCG@10 LPR"` or a sequence.
+    :param depth: documents kept per query, from 1 to 100,000, instead of the benchmark's.
+    :param data: folder with the collection's files, where it has any.
+    :param output: folder for result files; none are written if None.
+    :param options: device, dtype, batch size, prompts and so on.
+    :param index: search encoders' vectors by this FAISS index, such as `HNSW32:efSearch=128`; exactly if None.
+    :return: one row per model, collection and mix; one column per measure.
+    :raises MimoEvalError: for a mistake in what was asked for or in files, with the remedy.
     """
-    content = benchmark.model_dump()
-    for task in content["tasks"]:
-        if languages:
-            task["languages"] = parse_languages(languages) if isinstance(languages, str) else tuple(languages)
-        if mixes:
-            task["mixes"] = _several(mixes)
-    if measures:
-        content["measures"] = tuple(str(m) for text in _several(measures) for m in parse_measures(text))
-        for task in content["tasks"]:
-            if task["main"] not in content["measures"]:
-                del task["main"]
-    if depth is not None:
-        content["depth"] = depth
-    try:
-        return Benchmark.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(first_fault(error)) from error
-
-
-def _several(values: str | Sequence[str]) -> tuple[str, ...]:
-    return (values,) if isinstance(values, str) else tuple(values)
+    models: list[Any] = list(model) if isinstance(model, (list, tuple)) else [model]
+    if not models:
+        raise ConfigError("no model is given")
+    whole = load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark
+    chosen = changed(whole, languages=languages, mixes=mixes, measures=measures, depth=depth)
+    outcomes = (run(m, chosen, data=data, output=output, options=options, index=index) for m in models)
+    return pd.concat([outcome.result.frame() for outcome in outcomes], ignore_index=True)
 
 
 def run(
     model: str | Model,
-    benchmark: Benchmark,
+    benchmark: str | Benchmark = "mini",
     *,
-    data: Path | None = None,
-    output: Path | None = None,
+    data: str | Path | None = None,
+    output: str | Path | None = None,
     options: ModelOptions | None = None,
     progress: Progress | None = None,
     save_runs: bool = False,
@@ -157,9 +122,9 @@ def run(
     """Evaluate one model; a result that is there already is read instead.
 
     :param model: as in `evaluate`.
-    :param benchmark: what to evaluate it on.
+    :param benchmark: what to evaluate it on; `load_benchmark` makes one with other languages, mixes, measures or depth.
     :param data: folder of the collections' files.
-    :param output: folder for results; None writes nothing.
+    :param output: folder for results; None writes nothing, neither scores per query.
     :param options: for models loaded by name.
     :param progress: told what goes on.
     :param save_runs: also write TREC runs and qrels of every corpus.
@@ -169,6 +134,7 @@ def run(
     :return: the result and its folder.
     """
     start = perf_counter()
+    benchmark = load_benchmark(benchmark) if isinstance(benchmark, str) else benchmark
     approximate = IndexSpec.parse(index) if index is not None else None
     with tempfile.TemporaryDirectory(prefix="mimo-eval-") as temporary:
         work = Work(progress or Progress(), Path(temporary), benchmark.depth, engine=engine, index=approximate)
@@ -176,20 +142,22 @@ def run(
         if approximate and not _has_vectors(state.model):
             raise ConfigError(f"{model_name(state.model)} has no vectors that an index could hold; leave --index out")
         parsed = [m for text in benchmark.measures for m in measures.parse(text)]
-        with state.work.timed("load data"):
-            loaded = [
-                (task, load(task.collection, data=data_folder(task, data, len(benchmark.tasks)), languages=task.languages))
-                for task in benchmark.tasks
-            ]
+        loaded = []
+        with state.work.timed("load data"), work.progress.phase("read", len(benchmark.tasks), "collections") as advance:
+            for task in benchmark.tasks:
+                folder = data_folder(task, data, len(benchmark.tasks))
+                loaded.append((task, load(task.collection, data=folder, languages=task.languages)))
+                advance(1)
         collections = [collection for _, collection in loaded]
         key = _key(state.model, benchmark, collections, approximate)
-        folder = result_folder(output, benchmark.name, model_name(state.model), key) if output else None
+        folder = result_folder(Path(output), benchmark.name, model_name(state.model), key) if output else None
         known = folder is not None and (folder / FILE).exists() and (not save_runs or (folder / "runs").is_dir())
         if folder and known and not again and hasattr(state.model, "fingerprint") and (before := _whole(folder)):
+            mark_asked(folder)
             return Outcome(before, folder, reused=True)
         if folder:
             _refuse_unwritable(folder)
-        runs = _runs_folder(folder) if folder and save_runs else None
+        runs = new_folder(folder, "runs.", ".partial") if folder and save_runs else None  # another process may write the same
         try:
             for task, collection in loaded:
                 _evaluate_task(state, task, collection, benchmark, parsed, runs)
@@ -203,6 +171,7 @@ def run(
     if folder:
         result.geometry = _kept_geometry(folder) if hasattr(state.model, "fingerprint") else {}
         write_result(folder, result, pd.concat(state.queries, ignore_index=True))
+    shared_store().settle(needed=False)  # the result does not depend on it
     return Outcome(result, folder, reused=False)
 
 
@@ -235,13 +204,6 @@ def _refuse_unwritable(folder: Path) -> None:
                 shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise ConfigError(f"{folder}: results cannot be written ({error.strerror}); choose another folder with -o") from error
-
-
-def _runs_folder(folder: Path) -> Path:
-    """Return a new folder for runs that is this process's own: another may evaluate the same."""
-    made = Path(tempfile.mkdtemp(dir=folder, prefix="runs.", suffix=".partial"))
-    made.chmod(folder.stat().st_mode & 0o777)  # mkdtemp's is for its owner alone
-    return made
 
 
 def _place_runs(made: Path, runs: Path) -> None:

@@ -35,7 +35,7 @@ def export_mix(collection: Collection, mix: Mix, folder: Path) -> dict[str, Any]
     :param folder: a new or empty folder, or one of an earlier export, whose files are replaced.
     :return: the manifest.
     :raises ConfigError: if the mix does not fit the collection, or leaves no query.
-    :raises DataError: if the folder holds anything else.
+    :raises DataError: if the folder holds anything else, or a text of the collection is damaged.
     :raises CacheError: if it cannot be written.
     """
     made = pools(collection, mix)
@@ -139,9 +139,9 @@ def _texts(texts: Texts, rows: np.ndarray) -> Iterator[str]:
     """Yield JSON Lines in the order of the ids, a batch of rows in memory at a time."""
     rows = rows[np.argsort(texts.id_order[rows])]
     for start in range(0, len(rows), BATCH):
-        batch = texts.dataset[rows[start : start + BATCH]]
-        for values in zip(*batch.values(), strict=True):
-            record = dict(zip(batch, values, strict=True))
+        columns = texts.records(rows[start : start + BATCH]).columns
+        for values in zip(*columns.values(), strict=True):
+            record = dict(zip(columns, values, strict=True))
             yield json.dumps({"_id": record.pop("id"), **record}, ensure_ascii=False) + "\n"
 
 

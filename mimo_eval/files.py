@@ -1,4 +1,4 @@
-"""Files: reading untrusted text line by line, writing atomically, hashing, and where the cache lies."""
+"""Files: reading untrusted text line by line, writing atomically, and where the cache lies."""
 
 from __future__ import annotations
 
@@ -11,26 +11,18 @@ import platform
 import re
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path, PurePosixPath
+from stat import S_IMODE
 from typing import IO, Any, NamedTuple
 
-import xxhash
-
-from mimo_eval.errors import CacheError, ConfigError, DataError
-from mimo_eval.locks import USED, own
+from mimo_eval.digests import digest
+from mimo_eval.errors import CacheError, DataError
+from mimo_eval.locks import own
 
 MAX_LINE = 8 * 2**20
 """Bytes in one line of a text file; a longer one is not a document but a broken file."""
-
-MAX_YAML = 1_000_000
-"""Bytes of a YAML file."""
-MAX_YAML_DEPTH = 50
-MAX_YAML_NUMBER = 1000
-"""Characters of a number."""
-NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 MAX_JSON = 2**30
 """Bytes of a JSON file that is read as a whole, unpacked."""
@@ -196,56 +188,6 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not JSON ({error})") from error
 
 
-def read_yaml(path: Path) -> Any:
-    """Read one YAML file that a person wrote: a benchmark, a policy, a recipe.
-
-    :param path: the file, of at most 1 MB.
-    :return: its content; None for an empty file.
-    :raises ConfigError: if it is missing, too large or not YAML; the message names the file.
-    """
-    try:
-        if path.stat().st_size > MAX_YAML:
-            raise ConfigError(f"{path}: larger than {MAX_YAML:,} bytes; this is nothing that a person wrote")
-        return parse_yaml(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not YAML ({error})") from error
-
-
-def parse_yaml(text: str) -> Any:
-    """Read YAML: safe tags only, of bounded depth and numbers, and without aliases, which can expand without bound.
-
-    :param text: the YAML.
-    :return: its content; None for an empty text.
-    :raises ValueError: if it is none; the message is one line.
-    """
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        depth = 0
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
-                raise yaml.YAMLError(f"aliases are not allowed (line {self.line + 1})")
-            self.depth += 1
-            if self.depth > MAX_YAML_DEPTH:
-                raise yaml.YAMLError(f"nested deeper than {MAX_YAML_DEPTH} levels (line {self.line + 1})")
-            node = super().compose_node(parent, index)
-            self.depth -= 1
-            return node
-
-        def construct_object(self, node: Any, deep: bool = False) -> Any:
-            if node.tag in NUMBERS and len(node.value) > MAX_YAML_NUMBER:  # 1:1:1:… is one number, on base 60
-                raise yaml.YAMLError(f"a number of {len(node.value):,} characters (line {node.start_mark.line + 1})")
-            return super().construct_object(node, deep)
-
-    try:
-        return yaml.load(text, Loader=Loader)  # a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(str(error).splitlines()[0]) from error
-
-
 @contextmanager
 def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Write a file so that readers see the whole of it or nothing, also after a crash.
@@ -316,6 +258,22 @@ def _beside(path: Path) -> tuple[int, Path]:
     return handle, Path(name)
 
 
+def new_folder(parent: Path, prefix: str, suffix: str = "") -> Path:
+    """Make a folder under a name that nothing else has, to be renamed when it is whole, open to whom its parent is.
+
+    `tempfile.mkdtemp` makes it for its owner alone: a team could not read what lies in it.
+
+    :param parent: the folder in which it is made.
+    :param prefix: how its name begins.
+    :param suffix: how its name ends.
+    :return: the new folder.
+    :raises OSError: if it cannot be made.
+    """
+    made = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=suffix))
+    made.chmod(S_IMODE(made.stat().st_mode) | (parent.stat().st_mode & 0o777))
+    return made
+
+
 def rename(temporary: Path, path: Path) -> None:
     """Rename a file. NFS may report a failure though its server has done it: the request was sent twice, the answer lost.
 
@@ -377,71 +335,3 @@ def read_sealed(path: Path) -> dict[str, Any]:
 def _seal(content: dict[str, Any]) -> str:
     plain = json.loads(json.dumps(content))  # as it will be read: lists for tuples, texts for keys
     return digest(json.dumps({key: value for key, value in plain.items() if key != "checksum"}, sort_keys=True))
-
-
-def digest(*parts: str | bytes) -> str:
-    """Return a hash of some strings that no other sequence of strings has.
-
-    :param parts: texts or bytes; where one ends and the next begins counts.
-    :return: 32 hexadecimal characters.
-    """
-    hasher = blake2b(digest_size=16)
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        hasher.update(len(data).to_bytes(8, "little"))
-        hasher.update(data)
-    return hasher.hexdigest()
-
-
-def text_hash(text: str) -> bytes:
-    """Return the 16 bytes by which a text is known to the store of vectors."""
-    return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
-
-
-def checksums(folder: Path, but: str) -> dict[str, list[Any]]:
-    """Return size and checksum of every file in a folder, but not of what NFS keeps of removed files that are still open.
-
-    :param folder: the folder.
-    :param but: a file in it that is left out: the one that holds the checksums.
-    :return: path inside it to [bytes, hash].
-    """
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in (but, USED) and not path.name.startswith(".nfs"):
-            found[name] = [path.stat().st_size, file_checksum(path)]
-    return found
-
-
-def file_checksum(path: Path) -> str:
-    """Return a hash of a file's content, against damage and not against malice: XXH3 of 128 bits, 32 hexadecimal characters."""
-    hasher = xxhash.xxh3_128()
-    with path.open("rb") as stream:
-        while block := stream.read(2**20):
-            hasher.update(block)
-    return hasher.hexdigest()
-
-
-class MultisetHash:
-    """A hash of records that does not depend on their order: 256-bit hashes, added."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.count = 0
-
-    def add(self, fields: Iterable[str]) -> None:
-        """Count one record in.
-
-        :param fields: the record's fields, in a fixed order.
-        """
-        hasher = blake2b(digest_size=32)
-        for field in fields:
-            data = field.encode("utf-8", "surrogatepass")
-            hasher.update(len(data).to_bytes(8, "little"))
-            hasher.update(data)
-        self.total = (self.total + int.from_bytes(hasher.digest(), "little")) % 2**256
-        self.count += 1
-
-    def hexdigest(self) -> str:
-        """Return the hash of what was added so far, 64 hexadecimal characters."""
-        return f"{(self.total + self.count) % 2**256:064x}"

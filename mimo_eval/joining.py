@@ -99,10 +99,13 @@ def _signals_later() -> Iterator[None]:
     """Have Ctrl-C and SIGTERM wait for the end of the block, if they come once; then they are answered as before.
 
     An exception in the midst of `ray.init` leaves Ray in a state in which it aborts the process in the end, and for SIGTERM Ray
-    sets a handler that raises one. A process that has no handlers keeps Ray's.
+    sets a handler that raises one. A process that has no handlers keeps Ray's. Only the main thread gets signals and may set
+    handlers: another one changes nothing.
     """
-    here = threading.current_thread() is threading.main_thread()  # no other may set handlers
-    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if here}
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     before: dict[int, Handler] = {number: handler for number, handler in found.items() if callable(handler)}
     came: list[int] = []
 

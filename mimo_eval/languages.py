@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from mimo_eval.errors import DataError
+from mimo_eval.errors import ConfigError, DataError
 
 # spellings found in data sets that are not BCP 47: mMARCO calls Dutch `dt`
 ALIASES = {"dt": "nl", "jp": "ja", "cn": "zh", "zh-cn": "zh", "zh-hans": "zh", "arabic": "ar", "english": "en"}
@@ -66,24 +66,16 @@ def mteb_code(code: str) -> str:
     return f"{language.to_alpha3()}-{language.script or SCRIPTS.get(language.language) or language.maximize().script}"
 
 
-@cache
-def script(code: str) -> str:
-    """Return the ISO 15924 script a language is usually written in, such as `Latn`.
-
-    :param code: a language code in any common spelling.
-    :return: the script code.
-    """
-    import langcodes
-
-    return str(langcodes.Language.get(normalise(code)).maximize().script)
-
-
 def parse_languages(text: str | None) -> tuple[str, ...] | None:
     """Read a comma-separated list of codes as typed by a user.
 
     :param text: such as `en,de,zh`, or None.
     :return: canonical codes in the order given, without repeats, or None.
+    :raises ConfigError: if one is no code: of a name that was typed, not of data.
     """
     if not text:
         return None
-    return tuple(dict.fromkeys(normalise(code) for code in text.replace(" ", ",").split(",") if code)) or None
+    try:
+        return tuple(dict.fromkeys(normalise(code) for code in text.replace(" ", ",").split(",") if code)) or None
+    except DataError as error:
+        raise ConfigError(str(error)) from error

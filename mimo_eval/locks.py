@@ -37,10 +37,10 @@ class Use:
         self._folder = folder
         self._handle: int | None = None
         with suppress(OSError):
-            self._handle = os.open(folder / USED, os.O_RDWR | os.O_CREAT, 0o666)
-            os.utime(folder / USED)
+            self._handle = os.open(folder / USED, os.O_RDONLY | os.O_CREAT, 0o666)  # another user's may only be read
             if fcntl is not None:
                 fcntl.flock(self._handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os.utime(folder / USED)
 
     def __reduce__(self) -> tuple[type[Use], tuple[Path]]:
         """Another process that is sent this uses the folder itself."""
@@ -76,18 +76,22 @@ def own(path: Path) -> int | None:
     """
     if fcntl is None:
         return None
-    handle = None
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except OSError:
+        return None
+    try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(handle), path.stat()):  # else the one who had it gave it its last name meanwhile
+    except OSError as error:
+        os.close(handle)
+        if error.errno != errno.EWOULDBLOCK:  # there are no locks here, so nobody can own it
+            path.unlink(missing_ok=True)
+        return None
+    with suppress(OSError):  # who had it may have given it its last name meanwhile: this one is gone, or another's
+        if os.path.samestat(os.fstat(handle), path.stat()):
             os.truncate(handle, 0)
             return handle
-    except OSError as error:
-        if handle is not None and error.errno != errno.EWOULDBLOCK:
-            path.unlink(missing_ok=True)
-    if handle is not None:
-        os.close(handle)
+    os.close(handle)
     return None
 
 

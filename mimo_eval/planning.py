@@ -257,7 +257,7 @@ def stored(model: Encoder, role: Role, collection: Collection) -> int:
     """
     texts = collection.queries if role == "query" else collection.documents
     store = vector_store(model, role, texts, _unkept)
-    lacking = store.lacking(texts.by_language(), look_inside=shared_store(store.folder) is None)  # nothing is fetched
+    lacking = store.lacking(texts.by_language(), look_inside=shared_store(store.folder).url is None)  # nothing is fetched
     return len(texts) - lacking
 
 

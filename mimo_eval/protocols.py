@@ -138,7 +138,11 @@ class Combination(Protocol):
 
 @runtime_checkable
 class Derived(Protocol):
-    """Scores by the stored vectors of another encoder, changed in some way; nothing is encoded again."""
+    """Scores by the stored vectors of another encoder, changed in some way; nothing is encoded again.
+
+    Where there is a method `check(collection, pools)`, it is called before anything is encoded, to refuse what cannot be
+    ranked.
+    """
 
     base: Any
     """The encoder."""

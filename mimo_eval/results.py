@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import re
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mimo_eval.errors import DataError
-from mimo_eval.files import atomic_write, digest, file_checksum
+from mimo_eval.digests import digest, file_checksum
+from mimo_eval.errors import DataError, MimoEvalError
+from mimo_eval.files import atomic_write, read_json, write_json
 
 SCHEMA: Literal[1] = 1
 FILE = "result.json"
 QUERIES = "queries.parquet"
+ASKED = "asked.json"
+"""When a result was asked for again, beside one that another result of the same model was made after."""
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +28,7 @@ logger = logging.getLogger(__name__)
 class PoolScores(BaseModel):
     """One corpus of a mix."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     name: str
     """Empty for the mix's only corpus; else the language, `query-document`, or `a+b`."""
@@ -51,7 +55,7 @@ class PoolScores(BaseModel):
 class SettingScores(BaseModel):
     """One mix: its corpora and their averages."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     collection: str
     """Name of the collection."""
@@ -82,7 +86,7 @@ class SettingScores(BaseModel):
 class IndexRecall(BaseModel):
     """Share of the exact lists that an approximate index found, over a sample of queries."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     queries: int
     """Lists compared."""
@@ -95,7 +99,7 @@ class IndexRecall(BaseModel):
 class ApproximateSearch(BaseModel):
     """How well an approximate index searched one collection by the vectors of one encoder."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     model: str
     """Name of the encoder."""
@@ -116,7 +120,7 @@ class ApproximateSearch(BaseModel):
 class Result(BaseModel):
     """What one model scored on one benchmark, with everything needed to do it again."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     schema_version: Literal[1] = SCHEMA
     """Version of this layout."""
@@ -125,7 +129,7 @@ class Result(BaseModel):
     created: str
     """Time of the run's end, ISO 8601, UTC."""
     model: dict[str, Any]
-    """Name, and what the model says of itself: source, revision, prompts, dtype, batch size, device, analyzers."""
+    """Name, and what the model says of itself: source, revision, size, prompts, analyzers; device if weights were loaded."""
     fingerprints: dict[str, dict[str, Any]]
     """Per role, everything that changes a vector; empty for a model that keeps none."""
     benchmark: dict[str, Any]
@@ -139,7 +143,7 @@ class Result(BaseModel):
     encoded: dict[str, int]
     """Texts encoded in this run, and vectors read from the store."""
     search: str
-    """What ranks small languages beside the product of large ones, FAISS or numpy; or the retriever itself."""
+    """What ranked the documents, by name: faiss, torch, numpy, or the retriever itself; several with commas between them."""
     index: str = ""
     """The FAISS index that was asked for, with its parameters; empty for exact search."""
     approximate: list[ApproximateSearch] = Field(default_factory=list)
@@ -218,6 +222,30 @@ def write_result(folder: Path, result: Result, queries: pd.DataFrame) -> Path:
     return write_json_result(folder, result)
 
 
+def mark_asked(folder: Path) -> None:
+    """Note that a stored result was asked for again; nothing is noted of a model's only result.
+
+    A model that goes back to what it was finds its old result; from then on this is the newest, not that of what came between.
+
+    :param folder: the result's.
+    """
+    if all(other == folder / FILE for other in folder.parent.glob(f"*/{FILE}")):
+        return
+    try:
+        write_json(folder / ASKED, {"asked": datetime.now(timezone.utc).isoformat(timespec="microseconds")})
+    except (MimoEvalError, OSError) as error:
+        said = "cannot be noted as the newest result of its model; name this folder itself"
+        logger.warning("%s: %s (%s)", folder, said, error)
+
+
+def asked(folder: Path) -> str:
+    """Return when a result was last asked for again, ISO 8601, UTC; empty if it was not, or nothing can be read."""
+    try:
+        return str(read_json(folder / ASKED)["asked"]) if (folder / ASKED).exists() else ""
+    except (DataError, KeyError, TypeError):
+        return ""
+
+
 def write_json_result(folder: Path, result: Result) -> Path:
     """Write the JSON file of a result alone.
 
@@ -240,7 +268,7 @@ def _checksum(content: dict[str, Any]) -> str:
     return digest(json.dumps(rest, sort_keys=True, ensure_ascii=False))
 
 
-def read_result(path: Path, strict: bool = False) -> Result:
+def read_result(path: str | Path, strict: bool = False) -> Result:
     """Read a result; one that is not as it was written is named in a warning.
 
     :param path: the JSON file, or its folder.
@@ -248,7 +276,7 @@ def read_result(path: Path, strict: bool = False) -> Result:
     :return: the result.
     :raises DataError: if it is missing or not a result; the message names the field.
     """
-    path = path / FILE if path.is_dir() else path
+    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
     try:
         data = path.read_bytes()
         result = Result.model_validate_json(data)
@@ -264,15 +292,15 @@ def read_result(path: Path, strict: bool = False) -> Result:
     return result
 
 
-def read_queries(path: Path, strict: bool = False) -> pd.DataFrame:
+def read_queries(path: str | Path, strict: bool = False) -> pd.DataFrame:
     """Read the per-query scores beside a result; scores that are not as they were written are named in a warning.
 
     :param path: the result's JSON file, or its folder.
     :param strict: refuse scores that are not as they were written.
-    :return: columns setting, mix, pool, query_id, lang, group, and one per measure.
+    :return: columns collection, setting, mix, pool, query_id, lang, group, and one per measure.
     :raises DataError: if they are missing or damaged.
     """
-    folder = path if path.is_dir() else path.parent
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
     try:
         if _said(folder) not in (None, file_checksum(folder / QUERIES)):
             _changed(folder / QUERIES, strict)

@@ -18,34 +18,11 @@ from mimo_eval.collections.jsonl import read_judgements
 from mimo_eval.collections.records import Problems
 from mimo_eval.files import atomic_write
 from mimo_eval.measures import trec
-from mimo_eval.measures.inputs import table
 from mimo_eval.measures.join import order
 from mimo_eval.mixing import Pool
 from mimo_eval.search import keys
 
 BATCH = 2048
-
-
-def canonical(run: pd.DataFrame) -> pd.DataFrame:
-    """Put a run in trec_eval's order: by query, float32 score descending, document id descending.
-
-    :param run: columns query_id, doc_id, score.
-    :return: the same rows with scores as float32, in order.
-    """
-    columns = table(run["query_id"], run["doc_id"], run["score"])
-    return run.assign(score=columns.score).iloc[order(columns)].reset_index(drop=True)
-
-
-def surrogates(run: pd.DataFrame) -> pd.DataFrame:
-    """Replace scores by strictly decreasing ones in canonical order, so that no scorer's own tie rule can act.
-
-    :param run: columns query_id, doc_id, score.
-    :return: the run in canonical order, scores from the number of its query's documents down to 1.
-    """
-    run = canonical(run)
-    rank = run.groupby("query_id").cumcount()
-    size = run.groupby("query_id")["doc_id"].transform("size")
-    return run.assign(score=(size - rank).astype(float))
 
 
 def frames(collection: Collection, pool: Pool, lists: np.ndarray) -> Iterator[pd.DataFrame]:

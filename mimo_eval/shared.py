@@ -9,6 +9,7 @@ nothing of them is read or kept here. A store that may only be read is read; tha
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -32,12 +33,16 @@ MISTYPED = re.compile(r"[A-Za-z][\w+.-]+(:/?(?![/:])|//)")
 """The beginning of a URL without its `://`: would be taken for a folder of that name."""
 AT_ONCE = 8
 """Objects that are fetched at the same time."""
+PAUSE = 10.0
+"""Seconds after which a store that has failed is tried again."""
+PATIENCE = 300.0
+"""Seconds for which it is tried at the end, when there is nothing else to do."""
 
 logger = logging.getLogger(__name__)
 
 
-def shared_store(path: Path | None = None) -> SharedStore | None:
-    """Return the store that machines share; None if there is none.
+def shared_store(path: Path | None = None) -> Store:
+    """Return the store that machines share; one that has nothing and takes nothing if there is none.
 
     :param path: of what is to lie there; what lies outside the cache folder is never shared.
     :raises ConfigError: if `$MIMO_EVAL_STORE` is no URL of a known kind.
@@ -45,11 +50,11 @@ def shared_store(path: Path | None = None) -> SharedStore | None:
     """
     url = os.environ.get(VARIABLE)
     if not url:
-        return None
+        return ALONE
     if not url.strip() or MISTYPED.match(url):
         raise ConfigError(f"{VARIABLE}={url}: neither a URL nor a path; {WRITTEN_SO}")
     store = _opened(url, cache_dir().absolute(), os.getpid())
-    return store if path is None or store.name(path) else None
+    return store if path is None or store.name(path) else ALONE
 
 
 @lru_cache(4)
@@ -58,7 +63,40 @@ def _opened(url: str, cache: Path, process: int) -> SharedStore:
     return SharedStore(url, cache)
 
 
-class SharedStore:
+class Store:
+    """What machines share besides their cache folders: nothing, unless it is a `SharedStore`."""
+
+    url: str | None = None
+
+    def names(self, folder: Path) -> set[str]:
+        """Return the names of objects and folders in a folder of the cache."""
+        return set()
+
+    def lacks(self, path: Path) -> bool:
+        """Say whether a file of the cache could be put here and was not yet."""
+        return False
+
+    def put(self, path: Path) -> None:
+        """Put a file of the cache here, over what is there."""
+
+    def settle(self, needed: bool = True) -> None:
+        """Put what could not be put when it was made."""
+
+    def read(self, path: Path, start: int, end: int) -> bytes:
+        """Return a part of what is here of a file of the cache; nothing if it is not here, or has no such part."""
+        return b""
+
+    def fetch(self, paths: Sequence[Path], whole: Callable[[Path], bool]) -> None:
+        """Fetch files into the cache, those that are here and whole."""
+
+    def refresh(self) -> None:
+        """Take nothing that was listed for true any more: other machines have written since."""
+
+
+ALONE = Store()
+
+
+class SharedStore(Store):
     """Objects under a URL, named like the files of the cache folder.
 
     :param url: such as `s3://bucket/prefix`, or a folder.
@@ -69,7 +107,8 @@ class SharedStore:
         import fsspec
         from fsspec.implementations.memory import MemoryFileSystem
 
-        self.url, self.cache = url, cache
+        self.url: str = url
+        self.cache = cache
         try:
             self._system, self._root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except ImportError as error:
@@ -83,6 +122,9 @@ class SharedStore:
             self.url = self._root  # absolute, so that other processes can be told
         self._listed: dict[str, tuple[float, set[str]]] = {}
         self._read_only = False
+        self._taken = False
+        self._waiting: dict[Path, None] = {}
+        self._later = 0.0
 
     def name(self, path: Path) -> str | None:
         """Return the object of a file or folder of the cache; None for what lies elsewhere."""
@@ -99,14 +141,26 @@ class SharedStore:
         key = str(self.name(folder))
         at, found = self._listed.get(key, (0.0, set[str]()))
         if time.monotonic() - at > LISTED or not at:
-            with self._asking("be listed"):
-                try:
-                    found = {str(name).rstrip("/").rpartition("/")[2] for name in self._system.ls(key, detail=False)}
-                except FileNotFoundError as error:
-                    _refuse_without_bucket(error)
-                    found = set()
+            try:
+                found = self._list(key)
+            except CacheError as error:
+                if not at:
+                    raise
+                logger.warning("%s; going on with what was listed before", error)
             self._listed[key] = time.monotonic(), found
         return found
+
+    def _list(self, key: str) -> set[str]:
+        with self._asking("be listed"):
+            try:
+                return {str(name).rstrip("/").rpartition("/")[2] for name in self._system.ls(key, detail=False)}
+            except FileNotFoundError as error:
+                _refuse_without_bucket(error)
+                return set()
+
+    def lacks(self, path: Path) -> bool:
+        """Say whether a file of the cache is not here yet, by its name."""
+        return path.name not in self.names(path.parent)
 
     def size(self, folder: Path) -> int:
         """Return the bytes of a folder's objects.
@@ -117,17 +171,66 @@ class SharedStore:
             return int(self._system.du(str(self.name(folder))))
 
     def refresh(self) -> None:
-        """Take nothing that was listed for true any more: other machines have written since."""
+        """List anew when asked again."""
         self._listed.clear()
 
     def put(self, path: Path) -> None:
         """Put a file of the cache into the store, over what is there; nothing is done where the store may only be read.
 
-        :param path: the file.
-        :raises CacheError: if the store does not take it; the file stays.
+        A store that takes nothing from the first is refused. One that has taken files and fails is no reason to end what may
+        have gone on for hours: the file waits, and is put with a later one, or by `settle`.
+
+        :param path: the file; it stays in the cache.
+        :raises CacheError: if the store has not taken any file, and does not take this one.
         """
         if self._read_only:
             return
+        self._waiting[path] = None
+        if time.monotonic() < self._later or (error := self._put_waiting()) is None:
+            return
+        if not self._taken:
+            self._waiting.clear()
+            raise error
+        if not self._later:
+            logger.warning("%s; going on, and trying again with what is made next", error)
+        self._later = time.monotonic() + PAUSE
+
+    def settle(self, needed: bool = True) -> None:
+        """Put what the store did not take when it was made; it is tried for a while.
+
+        :param needed: whether it is an error if the store still does not take it; else that is only said.
+        :raises CacheError: then, with the remedy; all of it is in the cache folder.
+        """
+        until = time.monotonic() + PATIENCE
+        error = self._put_waiting()
+        if error is not None and PATIENCE:
+            logger.warning("%s=%s: waiting for it, for at most %.0f s", VARIABLE, self.url, PATIENCE)
+        while error is not None and time.monotonic() < until:
+            time.sleep(PAUSE)
+            error = self._put_waiting()
+        if error is None:
+            return
+        said = (
+            f"{error}; {len(self._waiting):,} files that were made now are there alone: "
+            "`mimo-eval encode` of the same model and collection, run on this machine, puts those into the store that it lacks"
+        )
+        if needed:
+            raise CacheError(said) from error
+        logger.warning("%s", said)
+
+    def _put_waiting(self) -> CacheError | None:
+        """Put what waits, the oldest first: what says that a collection is whole comes last. Return why that failed."""
+        while self._waiting and not self._read_only:
+            path = next(iter(self._waiting))
+            try:
+                if path.exists():
+                    self._put(path)
+            except CacheError as error:
+                return error
+            del self._waiting[path]
+        return None
+
+    def _put(self, path: Path) -> None:
         key = str(self.name(path))
         try:
             with self._asking("be written"):
@@ -136,14 +239,34 @@ class SharedStore:
                         shutil.copyfileobj(source, target, 2**20)
                 else:
                     self._system.put_file(str(path), key)
-        except CacheError as error:
-            if not _denied(error.__cause__) or (self._local and not Path(self._root).is_dir()):
+        except CacheError as error:  # what was taken before shows that a key has expired since
+            if self._taken or not _denied(error.__cause__) or (self._local and not Path(self._root).is_dir()):
                 raise
             self._read_only = True
             logger.warning("%s=%s may only be read (%s); what is made here stays in the cache folder", VARIABLE, self.url, key)
             return
+        self._taken = True
         if (listed := self._listed.get(key.rpartition("/")[0])) is not None:
             listed[1].add(path.name)
+
+    def read(self, path: Path, start: int, end: int) -> bytes:
+        """Return a part of an object.
+
+        :param path: of the cache.
+        :param start: its first byte.
+        :param end: the byte after its last.
+        :return: as much of it as there is.
+        :raises CacheError: if the store cannot be reached.
+        """
+        with self._asking("be read"):
+            try:
+                return bytes(self._system.cat_file(str(self.name(path)), start=start, end=end))
+            except FileNotFoundError as error:
+                _refuse_without_bucket(error)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # S3: there is no such part
+                    raise
+            return b""
 
     def fetch(self, paths: Sequence[Path], whole: Callable[[Path], bool]) -> None:
         """Fetch objects into the cache; those that are not there, or damaged, are passed over.

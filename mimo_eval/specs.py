@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from keyword import iskeyword
 from typing import Any
 
 from mimo_eval.errors import ConfigError
@@ -116,40 +117,59 @@ def arguments(function: Callable[..., Any]) -> list[str]:
     :param function: the class or function.
     """
     parameters = inspect.signature(function).parameters.values()
-    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return [_written(p.name) for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
-def check_arguments(what: str, function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any]) -> None:
+def _written(name: str) -> str:
+    """Return an argument's name as users write it: without the underscore after a word that Python keeps for itself."""
+    return name[:-1] if name.endswith("_") and iskeyword(name[:-1]) else name
+
+
+def python_names(function: Callable[..., Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments by the names that Python has for them: those of `mimo(lambda=0.2)` are `lambda_=0.2`.
+
+    :param function: the class or function that will be called.
+    :param named: arguments by name, as users write them.
+    """
+    known = inspect.signature(function).parameters
+    return {f"{name}_" if f"{name}_" in known and iskeyword(name) else name: value for name, value in named.items()}
+
+
+def check_arguments(
+    what: str, function: Callable[..., Any], given: Sequence[Any], named: Mapping[str, Any], ours: Collection[str] = ()
+) -> None:
     """Refuse arguments that a class or function does not take, and the lack of one that it needs. Values are not shown.
 
     :param what: what users call it.
     :param function: the class or function that will be called.
     :param given: arguments by place.
-    :param named: arguments by name.
+    :param named: arguments by name, as users write them.
+    :param ours: arguments that the caller gives: users cannot, and are not told of them.
     :raises ConfigError: naming the argument, and those there are.
     """
-    parameters = inspect.signature(function).parameters.values()
-    known = arguments(function)
-    placed = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    unnamed = {p.name for p in parameters if p.kind is p.POSITIONAL_ONLY}
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        refuse_unknown(what, named, [name for name in known if name not in unnamed])
-    if len(given) > len(placed) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    parameters = {_written(p.name): p for p in inspect.signature(function).parameters.values() if p.name not in ours}
+    known = [name for name, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    placed = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    unnamed = {name for name, p in parameters.items() if p.kind is p.POSITIONAL_ONLY}
+    named = {_written(name): value for name, value in named.items()}
+    others = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    refuse_unknown(what, [name for name in named if name in ours or not others], [n for n in known if n not in unnamed])
+    if len(given) > len(placed) and not any(p.kind is p.VAR_POSITIONAL for p in parameters.values()):
         number = f"{len(given)} instead of {len(placed)}"
         raise ConfigError(f"too many arguments of {what} without a name, {number}; it takes {_listed(known)}")
     if twice := [name for name in placed[: len(given)] if name in named and name not in unnamed]:
         raise ConfigError(f"the argument '{twice[0]}' of {what} is given twice, by its place and by its name")
-    needed = [p.name for p in parameters if p.default is p.empty and p.name in known]
+    needed = [name for name in known if parameters[name].default is inspect.Parameter.empty]
     there = {*placed[: len(given)], *(set(named) - unnamed)}
     if lacking := [name for name in needed if name not in there]:
         raise ConfigError(f"the argument '{lacking[0]}' of {what} is missing; it takes {_listed(known)}")
 
 
-def refuse_unknown(what: str, named: Mapping[str, Any], known: Sequence[str]) -> None:
+def refuse_unknown(what: str, named: Iterable[str], known: Sequence[str]) -> None:
     """Refuse arguments of an unknown name.
 
     :param what: what they are given to, as users call it.
-    :param named: arguments by name.
+    :param named: names of arguments.
     :param known: the names there are.
     :raises ConfigError: naming the first, one that is like it, and those there are.
     """

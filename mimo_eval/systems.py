@@ -24,7 +24,6 @@ from mimo_eval.protocols import Combination, Derived, Encoder, Hits, Retriever, 
 from mimo_eval.search import keys
 from mimo_eval.search.approximate import ApproximateScorer
 from mimo_eval.search.dense import DenseScorer
-from mimo_eval.search.flat import engine
 from mimo_eval.search.index_spec import IndexSpec
 from mimo_eval.search.onepass import OnePass, PoolRanking, Scorer, ranks_in_lists
 from mimo_eval.search.retrieved import RetrieverScorer
@@ -86,6 +85,7 @@ class Work:
     encoded: dict[str, int] = field(default_factory=lambda: {"encoded": 0, "read": 0})
     timings: dict[str, float] = field(default_factory=dict)
     engines: list[str] = field(default_factory=list)
+    """What has ranked documents, by name; see `onepass.Scorer`."""
     engine: Engine | None = None
     """What encodes; None for this process."""
     spread: bool = True
@@ -122,6 +122,7 @@ def rankings(model: Model, collection: Collection, pools: Sequence[Pool], work: 
     :param work: circumstances; counts and timings are added to it.
     :return: an iterator over the rankings, in the order of the corpora.
     """
+    check(model, collection, pools)
     if isinstance(model, Combination):
         parts = [rankings(base, collection, pools, replace(work, spread=False)) for base in model.bases]
         return (_combined(model, collection, found, work) for found in zip(*parts, strict=True))
@@ -130,12 +131,26 @@ def rankings(model: Model, collection: Collection, pools: Sequence[Pool], work: 
     name = f"search {collection.name}"
     with work.timed("search"), work.progress.phase(name, one_pass.work, "scores") as advance:
         one_pass.search(advance)
+    work.engines += sorted(scorer.engines)
     if isinstance(scorer, RetrieverScorer):
         work.encoded["encoded"] += scorer.indexed
         work.encoded["read"] += scorer.read
     if isinstance(scorer, ApproximateScorer):
         return _watched(scorer, one_pass, {"model": model_name(model), "collection": collection.name}, work)
     return one_pass.rankings()
+
+
+def check(model: Model, collection: Collection, pools: Sequence[Pool]) -> None:
+    """Let derived models, and those in combinations, refuse what they cannot rank before anything is encoded.
+
+    :param model: the model.
+    :param collection: what will be evaluated.
+    :param pools: the corpora.
+    """
+    for base in getattr(model, "bases", ()):
+        check(base, collection, pools)
+    if isinstance(model, Derived) and hasattr(model, "check"):
+        model.check(collection, pools)
 
 
 def _watched(scorer: ApproximateScorer, one_pass: OnePass, what: dict[str, str], work: Work) -> Iterator[PoolRanking]:
@@ -151,14 +166,12 @@ def _watched(scorer: ApproximateScorer, one_pass: OnePass, what: dict[str, str],
 def _scorer(model: Model, collection: Collection, pools: Sequence[Pool], work: Work) -> Scorer:
     if isinstance(model, Derived):
         stores = encode_pools(model.base, collection, pools, work)
-        work.engines.append(engine().name)
         scorer: Scorer = model.scorer(
             stores["query"], stores["document"], lambda texts: _encode_sample(model.base, texts, work)
         )
         return scorer
     if isinstance(model, Encoder):
         stores = encode_pools(model, collection, pools, work)
-        work.engines.append(engine().name)
         cluster = work.engine if work.spread and work.index is None and hasattr(model, "fingerprint") else None
         if cluster is not None and cluster.keeps("document", collection.documents):
             return cluster.scorer(model, stores["query"], stores["document"])
@@ -166,7 +179,6 @@ def _scorer(model: Model, collection: Collection, pools: Sequence[Pool], work: W
         return dense if work.index is None else _approximate(model, dense, work.index, pools, work)
     if not isinstance(model, Retriever):
         raise TypeError(f"{model_name(model)} is no model")
-    work.engines.append(model_name(model))
     return RetrieverScorer(model, collection)
 
 

@@ -5,18 +5,35 @@ from __future__ import annotations
 import os
 
 os.environ.update(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive", HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+os.environ.update(HF_HUB_ETAG_TIMEOUT="100", HF_HUB_DOWNLOAD_TIMEOUT="100")  # of hubs on this machine, which may be busy
 
 import json
+import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mimo_eval.collections import Collection, load
 
 pytest_plugins = ["pytester"]
 Texts = dict[str, dict[str, str]]
+
+# A machine that is slow or busy is no failure, and the same code gives the same outcome: new examples are drawn by those who
+# look for them, with --hypothesis-profile=search.
+for profile, same in (("search", False), ("same", True)):
+    settings.register_profile(profile, deadline=None, derandomize=same, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the same examples in every process: hypothesis would draw constants of our modules too, of those imported there."""
+    providers = sys.modules.get("hypothesis.internal.conjecture.providers")
+    if hasattr(providers, "is_local_module_file") and config.getoption("--hypothesis-profile", None) is None:
+        providers.is_local_module_file = lambda path: False
 
 
 def write_folder(folder: Path, documents: Texts, queries: Texts, qrels: dict[str, Any]) -> Path:
@@ -41,6 +58,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MIMO_EVAL_CACHE", str(folder))
     monkeypatch.delenv("MIMO_EVAL_DATA", raising=False)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let nothing that a test draws depend on the tests before it in the same process."""
+    random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].default_generator.manual_seed(0)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from mimo_eval.cli.cache import command
 from mimo_eval.collections import Texts, load
 from mimo_eval.embeddings import VectorStore
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.locks import USED, Use
+from mimo_eval.locks import USED, Use, unused
 from mimo_eval.models.loading import load_model
 from mimo_eval.models.pairs import Pairs
 from mimo_eval.search.index_store import IndexStore
@@ -264,6 +264,39 @@ def test_what_a_process_uses_stays(full: Path) -> None:
     assert CliRunner().invoke(command, ["gc", "--older-than", "30d"]).exit_code == 0
     del use
     assert [e.path for e in collect(parse_age("30d"))[0]] == [entry.path]
+
+
+USER = """
+import os, sys
+from pathlib import Path
+from mimo_eval.locks import Use
+if os.getuid() == 0:  # everything may be written by root
+    os.setuid(65534)
+use = Use(Path(sys.argv[1]))
+print("holds it", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="users are POSIX")
+def test_what_a_process_of_another_user_uses_stays() -> None:
+    """The file that is locked is the owner's; others may read it and not write it."""
+    folder = Path(tempfile.mkdtemp())  # pytest's own are closed to other users
+    try:
+        folder.chmod(0o755)
+        (folder / USED).touch()
+        (folder / USED).chmod(0o444)
+        command = [sys.executable, "-c", USER, str(folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None and process.stdout.readline() == "holds it\n"
+            (folder / USED).chmod(0o644)
+            with unused(folder) as free:
+                assert not free
+            process.communicate()
+        with unused(folder) as free:
+            assert free
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_what_a_run_uses_stays(full: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,9 +11,11 @@ import tempfile
 import textwrap
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -37,29 +40,39 @@ import numpy as np
 
 
 class Slow:
-    """Says what it is asked in a file, and takes its time."""
+    """Says in a file what it is asked; what comes after some first calls waits for a file `gate`."""
 
     name = "slow"
     similarity = "dot"
 
-    def __init__(self, log, pause=0.0, broken=False, searching=False, together=0):
-        self.log, self.pause, self.broken, self.searching = str(log), pause, broken, searching
+    def __init__(self, log, gate=None, free=0, broken=False, searching=False, together=0):
+        self.log, self.gate, self.free, self.broken, self.searching = str(log), gate, free, broken, searching
         self.together = together
         self.home = os.getpid()
 
+    def asked(self, what):
+        with open(self.log, "a") as log:
+            log.write(f"{os.getpid()} {what}\\n")
+        self.free -= 1
+        if self.free < 0 and self.gate is not None:
+            self.wait(lambda: os.path.exists(self.gate))
+
+    def wait(self, over):
+        end = time.monotonic() + 250
+        while not over() and time.monotonic() < end:
+            time.sleep(0.02)
+
     def fingerprint(self, role):
-        if self.searching and os.getpid() != self.home:  # in a process of the cluster, searching takes its time
+        if self.searching and os.getpid() != self.home:  # in a process of the cluster, searching is noted too, and waits
             from mimo_eval.search.dense import DenseScorer
 
-            DenseScorer.find = self.slowly(DenseScorer.find)
+            DenseScorer.find = self.noted(DenseScorer.find)
             self.searching = False
         return {"model": "slow"}
 
-    def slowly(self, search):
+    def noted(self, search):
         def find(*arguments):
-            with open(self.log, "a") as log:
-                log.write(f"{os.getpid()} search {arguments[1]} {len(arguments[2])}\\n")
-            time.sleep(self.pause)
+            self.asked(f"search {arguments[1]} {len(arguments[2])}")
             return search(*arguments)
 
         return find
@@ -67,18 +80,14 @@ class Slow:
     def encode(self, texts, *, role, lang):
         if self.broken:
             raise ValueError("no such luck")
-        with open(self.log, "a") as log:
-            log.write(f"{os.getpid()} {role} {lang} {len(texts)}\\n")
-        deadline = time.time() + 120
-        while len({line.split()[0] for line in open(self.log)}) < self.together and time.time() < deadline:
-            time.sleep(0.05)
-        time.sleep(self.pause)
+        self.asked(f"{role} {lang} {len(texts)}")
+        self.wait(lambda: len({line.split()[0] for line in open(self.log)}) >= self.together)
         rows = [np.frombuffer(text.encode().ljust(24)[-24:], np.uint8) for text in texts]
         return np.array(rows, np.float32) / 7
 
 
 class FirstFails(Slow):
-    """Fails in the process that is asked first; the others take their time."""
+    """Fails in the process that is asked first; the others wait."""
 
     def encode(self, texts, *, role, lang):
         try:
@@ -102,6 +111,30 @@ class Elsewhere(Slow):
 '''
 
 
+def started() -> Any:
+    """Start the cluster; Ray gives its processes half a minute, which may be too little for a busy machine."""
+    for attempt in range(4):
+        try:
+            return ray.init(
+                num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", object_store_memory=10**8
+            )
+        except Exception as error:
+            ray.shutdown()
+            if attempt == 3:
+                pytest.fail(f"Ray cannot start a cluster on this machine in time: {error}", pytrace=False)
+
+
+def held(log: Path, what: str, calls: int, at_work: threading.Thread) -> psutil.Process:
+    """Return a process of the cluster that has been asked for something so many times, as soon as there is one."""
+    while at_work.is_alive():
+        asked = Counter(line.split()[0] for line in log.read_text().splitlines() if line.split()[1] == what)
+        for number, count in asked.items():
+            if count == calls and int(number) != os.getpid():
+                return psutil.Process(int(number))
+        time.sleep(0.02)
+    pytest.fail("it ended before")
+
+
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """A cluster of two CPUs on this machine, whose processes can import a module of the test's own."""
@@ -114,9 +147,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     try:
         import slow_encoder
 
-        context = ray.init(
-            num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", object_store_memory=10**8
-        )
+        context = started()
         yield slow_encoder
         ray.shutdown()
         shutil.rmtree(context.address_info["session_dir"], ignore_errors=True)
@@ -179,24 +210,21 @@ def test_every_process_has_a_share(slow: ModuleType, folder: Path, tmp_path: Pat
 
 
 def test_a_killed_process_loses_nothing(slow: ModuleType, folder: Path, tmp_path: Path, cache: Path) -> None:
-    log, outcomes = tmp_path / "log", []
+    log, gate, outcomes = tmp_path / "log", tmp_path / "gate", []
     log.touch()
 
     def work() -> None:
         with RayEngine() as engine:
-            outcomes.append(evaluation.run(slow.Slow(log, pause=1.0), quick(folder), engine=engine))
+            outcomes.append(evaluation.run(slow.Slow(log, gate, free=1), quick(folder), engine=engine))
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    deadline = time.time() + 120
-    while " document " not in log.read_text() and time.time() < deadline:
-        time.sleep(0.05)
-    victim = int(log.read_text().splitlines()[-1].split()[0])
-    assert victim != os.getpid()
-    os.kill(victim, signal.SIGKILL)
+    victim = held(log, "document", 2, thread)
+    victim.kill()
+    gate.touch()
     thread.join(timeout=200)
     assert not thread.is_alive()
-    assert not psutil.pid_exists(victim)
+    victim.wait(100)
     found = vectors(cache)
     asked = sum(int(line.split()[-1]) for line in log.read_text().splitlines())
     assert 8040 < asked <= 8040 + 2048  # the chunk in hand was encoded again
@@ -228,27 +256,24 @@ def test_searching_where_the_vectors_lie_gives_the_same_lists_and_ranks(
 def test_a_process_killed_while_it_searches_is_asked_again(
     slow: ModuleType, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, outcomes = tmp_path / "log", []
+    log, gate, outcomes = tmp_path / "log", tmp_path / "gate", []
     log.touch()
     monkeypatch.setattr(cluster, "SPREAD", 1)
 
     def work() -> None:
         with RayEngine() as engine:
-            model = slow.Slow(log, pause=1.5, searching=True)
+            model = slow.Slow(log, gate, searching=True)
             outcomes.append(evaluation.run(model, quick(folder), output=tmp_path / "spread", engine=engine))
 
     evaluation.run(slow.Slow(tmp_path / "first"), quick(folder))  # so that there is nothing to do but to search
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    deadline = time.time() + 120
-    while " search " not in log.read_text() and time.time() < deadline:
-        time.sleep(0.05)
-    victim = int(log.read_text().splitlines()[-1].split()[0])
-    assert victim != os.getpid()
-    os.kill(victim, signal.SIGKILL)
+    victim = held(log, "search", 1, thread)
+    victim.kill()
+    gate.touch()
     thread.join(timeout=200)
     assert not thread.is_alive()
-    assert not psutil.pid_exists(victim)
+    victim.wait(100)
     assert len({line.split()[0] for line in log.read_text().splitlines()}) == 3  # two processes, and one in the victim's place
     alone = evaluation.run(slow.Slow(log), quick(folder), output=tmp_path / "alone")
     assert outcomes[0].folder is not None and alone.folder is not None
@@ -288,12 +313,11 @@ def test_a_derived_model_takes_its_sample_here(
     assert read_queries(made.folder).equals(read_queries(alone.folder))
 
 
-def test_an_error_is_raised_while_others_are_at_work(slow: ModuleType, folder: Path, tmp_path: Path) -> None:
+def test_an_error_is_raised_while_others_are_at_work(slow: ModuleType, folder: Path, tmp_path: Path, cache: Path) -> None:
     with RayEngine() as engine:
-        start = time.monotonic()
         with pytest.raises(ModelError, match=r"^slow: encode failed: ValueError: no such luck$"):
-            evaluation.run(slow.FirstFails(tmp_path / "log", pause=120.0), quick(folder), engine=engine)
-        assert time.monotonic() - start < 100
+            evaluation.run(slow.FirstFails(tmp_path / "log", tmp_path / "gate"), quick(folder), engine=engine)
+        assert not vectors(cache)  # the other still waits
 
 
 def test_processes_with_a_cache_of_their_own_and_a_store(
@@ -362,16 +386,18 @@ def test_a_cluster_that_was_started_here_leaves_nothing_behind(folder: Path, tmp
         started = psutil.Process().children(recursive=True)
         session = engine._session
         assert started and session is not None and session.is_dir()
-    _, alive = psutil.wait_procs(started, timeout=20)
+    _, alive = psutil.wait_procs(started, timeout=100)
     assert not alive, alive
     assert not session.exists()
     """
     env = {**os.environ, "RAY_ADDRESS": "local"}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert [line for line in done.stderr.splitlines() if not RAY_LOG.match(line)] == []
 
 
+RAY_LOG = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:")
+"""How a line of Ray's own log begins, of which some slip out where the machine is busy."""
 ENDLESS = """
 import time
 import numpy as np
@@ -384,7 +410,10 @@ class Slow:
         return {"model": "slow"}
 
     def encode(self, texts, *, role, lang):
-        time.sleep(1.5)
+        try:
+            open(__file__ + ".first", "x").close()
+        except FileExistsError:  # one call of all returns
+            time.sleep(250)
         return np.random.default_rng(len(texts)).standard_normal((len(texts), 8))
 """
 
@@ -396,36 +425,39 @@ def test_a_run_that_is_told_to_end_ends_as_without_a_cluster(
     """Ray has a handler of its own, lets no exception of a handler but one out of its calls, and says which tasks failed."""
     (tmp_path / "slow_model.py").write_text(ENDLESS)
     command = [sys.executable, "-m", "mimo_eval.cli.main", "run", "slow_model:Slow", "-b", str(folder), "--engine", "ray"]
-    with tempfile.TemporaryDirectory() as short:  # Ray's sockets lie there, whose paths may not be long
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as short:  # Ray's sockets lie there: no long paths
         env = {**os.environ, "PYTHONPATH": str(tmp_path), "RAY_ADDRESS": "local", "RAY_TMPDIR": short}
         process = subprocess.Popen(
             [*command, "-o", str(tmp_path / "r")], env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        deadline = time.time() + 120
-        while not vectors(cache) and process.poll() is None and time.time() < deadline:
+        deadline = time.monotonic() + 200
+        while not vectors(cache) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
-        _, printed = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=100)
         assert process.returncode == code, printed
-        assert printed.splitlines()[-1] == f"{said}; what was encoded is kept, run the same command again to go on"
-        assert "Traceback" not in printed and "(raylet)" not in printed  # a line of Ray's own log may slip out
-        _, alive = psutil.wait_procs(started, timeout=20)
+        assert f"{said}; what was encoded is kept, run the same command again to go on" in printed.splitlines()
+        assert "Traceback" not in printed and "(raylet)" not in printed
+        _, alive = psutil.wait_procs(started, timeout=100)
         assert started and not alive, alive
         assert not list(Path(short).glob("ray/session_2*"))
-    assert 0 < len(vectors(cache)) < 7
+    assert len(vectors(cache)) == 1
 
 
 class Shrunk:
-    """Stands in for Ray with a cluster that has lost a machine, or gets it back: its jobs never end, or end then."""
+    """Stands in for Ray with a cluster that has lost a machine, or gets it back: its jobs never end, or end then.
+
+    It has a clock of its own, `now`.
+    """
 
     exceptions = ray.exceptions
 
     def __init__(self, *cpus: float) -> None:
-        self.cpus = list(cpus)
+        self.cpus, self.now = list(cpus), 0.0
 
     def wait(self, jobs: list[str], num_returns: int, timeout: float) -> tuple[list[str], list[str]]:
-        time.sleep(0.01)
+        self.now += timeout
         return (jobs, []) if not self.cpus else ([], jobs)
 
     def cluster_resources(self) -> dict[str, float]:
@@ -433,11 +465,20 @@ class Shrunk:
 
 
 def test_a_machine_that_is_gone_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 0.05)
+    def ended(*cpus: float) -> list[list[str]]:
+        there = Shrunk(*cpus)
+        monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: there.now))
+        return list(cluster._ended(there, ["job"], {"CPU": 4.0, "GPU": 0}))
+
     with pytest.raises(ModelError, match=r"a machine of the cluster is gone \(.* 2 of 4 CPUs\); .* run the same command again"):
-        list(cluster._ended(Shrunk(*[2.0] * 1000), ["job"], {"CPU": 4.0, "GPU": 0}))
-    back = [*[2.0] * 3, 4.0] * 10  # never away for long
-    assert list(cluster._ended(Shrunk(*back), ["job"], {"CPU": 4.0, "GPU": 0}))[-1] == ["job"]
+        ended(*[2.0] * 1000)
+    assert ended(*[*[2.0] * 3, 4.0] * 100)[-1] == ["job"]  # never away for long
+
+
+@pytest.mark.parametrize(("cpus", "count"), [(2, 3), (1, 7), (64, 10), (3, 3)])
+def test_the_processes_fit_into_the_cluster(cpus: int, count: int) -> None:
+    each = cluster._each(cpus, count)
+    assert 0 < each <= 1 and round(each * 10_000) * count <= 10_000 * cpus and round(each * 10_000) == each * 10_000
 
 
 def test_a_missing_package_is_not_taken_for_a_lack_of_memory() -> None:

@@ -23,7 +23,7 @@ Path(sys.argv[sys.argv.index("--output") + 1]).write_text(json.dumps({{"dependen
 
 def run(command: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **({"PYTHONPATH": str(path)} if path else {})}
-    return subprocess.run([sys.executable, str(SCRIPT), command], capture_output=True, text=True, env=env, timeout=120)
+    return subprocess.run([sys.executable, str(SCRIPT), command], capture_output=True, text=True, env=env, timeout=240)
 
 
 def test_the_licences_of_all_that_is_required_are_allowed() -> None:

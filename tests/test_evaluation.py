@@ -21,11 +21,14 @@ from mimo_eval.benchmark import Benchmark, Task, load_benchmark
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError, DataError, ModelError
 from mimo_eval.evaluation import Outcome, changed, run
+from mimo_eval.files import new_folder
+from mimo_eval.measures.inputs import run_of
+from mimo_eval.measures.join import surrogates
 from mimo_eval.mixing import Mix, pools
 from mimo_eval.models.bm25 import BM25
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.results import read_queries
-from mimo_eval.runs import read_qrels, read_run, surrogates
+from mimo_eval.runs import read_qrels, read_run
 
 ALL_MIXES = ("parallel", "monolingual", "cross-lingual", "bilingual", "partition(seed=1)", "away(seed=1)", "union")
 MEASURES = ("nDCG@10", "nDCG@20", "R@100", "RR@10", "AP@100", "Success@1", "Judged@10")
@@ -310,7 +313,7 @@ def test_an_all_tied_run_scores_the_same_from_every_provider(clusters: Path, tmp
     assert (queries["RR@10"].where(queries["RR"] >= 0.1, 0) == queries["RR@10"]).all()
     early = queries["RR"] >= 0.1
     assert (queries["RR@10"][early] == queries["RR"][early]).all()
-    exported = surrogates(read_run(found.folder / "runs" / "clusters.parallel.trec.gz"))
+    exported = surrogates(run_of(read_run(found.folder / "runs" / "clusters.parallel.trec.gz")))
     qrels = read_qrels(found.folder / "runs" / "clusters.parallel.qrels.gz")
     for provider, measure in (
         (ir_measures.pytrec_eval, nDCG @ 10),
@@ -516,15 +519,15 @@ def test_evaluating_again_keeps_the_geometry(toy: Path, tmp_path: Path) -> None:
 
 def test_two_that_save_runs_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
     """The second begins and ends while the first is at work."""
-    first = evaluation._runs_folder(tmp_path)
+    first = new_folder(tmp_path, "runs.", ".partial")
     (first / "a").write_text("1")
     evaluation._refuse_unwritable(tmp_path)
-    second = evaluation._runs_folder(tmp_path)
+    second = new_folder(tmp_path, "runs.", ".partial")
     (second / "a").write_text("1")
     evaluation._place_runs(second, tmp_path / "runs")
     evaluation._place_runs(first, tmp_path / "runs")
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
-    old = evaluation._runs_folder(tmp_path)
+    old = new_folder(tmp_path, "runs.", ".partial")
     os.utime(old, (0, 0))
     evaluation._refuse_unwritable(tmp_path)
     assert not old.exists()

@@ -189,6 +189,14 @@ def test_a_full_disk_is_a_clear_error_and_no_manifest(toy, tmp_path, monkeypatch
     assert not list((tmp_path / "out").rglob("*.tmp"))
 
 
+def test_a_damaged_text_is_named_and_not_exported(toy, tmp_path):
+    path, text = toy.folder / "documents.arrow", DOCUMENTS["de"]["g0"].encode()
+    path.write_bytes(path.read_bytes().replace(text, b"#" + text[1:], 1))
+    with pytest.raises(DataError, match=r"documents\.arrow: damaged, the text of 'de:g0' is not what was written"):
+        export_mix(toy, Mix(), tmp_path / "out")
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
 def test_a_mix_that_leaves_no_query_is_refused_before_anything_is_written(collect, tmp_path):
     toy = collect({"de": {"g": "x"}, "fr": {"g": "y"}}, {"de": {"h": "?"}}, {"h": {"g": 1}})
     for text in ("bilingual", "away(de=1)"):

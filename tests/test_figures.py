@@ -148,7 +148,7 @@ def test_pyplot_is_not_loaded(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; import mimo_eval.figures as f; assert 'matplotlib' not in sys.modules;"
         f"f.draw_language_pairs(Path({str(tmp_path / 'a')!r}), [[1.0]], ['de']); assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
 
 
 @pytest.mark.parametrize("name", NASTY)

@@ -70,18 +70,21 @@ def server() -> Iterator[Callable[[bytes], int]]:
         one.close()
 
 
-def closed() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
+@pytest.fixture
+def closed() -> Iterator[int]:
+    """A port at which nobody listens, and which nobody else is given meanwhile."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        yield int(one.getsockname()[1])
 
 
 @pytest.mark.parametrize("form", ["127.0.0.1:{}", "localhost:{}", "ray://127.0.0.1:{}"])
 @pytest.mark.parametrize("source", ["--address", "RAY_ADDRESS", "both", "ray start"])
 def test_a_port_where_nobody_listens_is_named_with_its_source(
-    fake: Callable[..., Fake], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, source: str
+    fake: Callable[..., Fake], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed: int, form: str, source: str
 ) -> None:
     fake()
-    address = form.format(closed())
+    address = form.format(closed)
     said = {"--address": f"--address {address}", "ray start": f"{tmp_path}/ray/ray_current_cluster: {address}"}
     if source in ("RAY_ADDRESS", "both"):
         monkeypatch.setenv("RAY_ADDRESS", address)
@@ -98,13 +101,16 @@ def test_another_server_is_not_waited_for(
     fake: Callable[..., Fake], server: Callable[[bytes], int], monkeypatch: pytest.MonkeyPatch, answer: bytes, why: str
 ) -> None:
     fake()
-    monkeypatch.setattr(joining, "PATIENCE", 0.3)
+    monkeypatch.setattr(joining, "PATIENCE", 100.0 if answer else 0.3)
     address = f"127.0.0.1:{server(answer)}"
     with pytest.raises(ConfigError, match=f"^--address {address}: no Ray cluster can be reached \\({why}\\); {REMEDY}"):
         joining.join(address)
 
 
-def test_what_begins_as_ray_does_is_joined(fake: Callable[..., Fake], server: Callable[[bytes], int]) -> None:
+def test_what_begins_as_ray_does_is_joined(
+    fake: Callable[..., Fake], server: Callable[[bytes], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "PATIENCE", 100.0)
     ray, address = fake(lambda: None), f"127.0.0.1:{server(bytes.fromhex('000006040000000000000500004000'))}"
     assert joining.join(address) is None
     assert ray.asked[0]["address"] == address
@@ -172,6 +178,16 @@ def test_a_signal_waits_until_ray_has_started_and_goes_to_the_own_handler(
     assert handler == [signal.SIGTERM] * 2
 
 
+def test_another_thread_leaves_signals_alone(fake: Callable[..., Fake], handler: list[int]) -> None:
+    seen: list[Any] = []
+    fake(lambda: seen.extend([signal.signal, signal.getsignal(signal.SIGTERM)]))
+    usual = [signal.signal, signal.getsignal(signal.SIGTERM)]
+    thread = threading.Thread(target=joining.join, args=("local",))
+    thread.start()
+    thread.join()
+    assert seen == usual == [signal.signal, signal.getsignal(signal.SIGTERM)]
+
+
 def test_a_second_signal_does_not_wait(fake: Callable[..., Fake]) -> None:
     def start() -> None:
         for _ in range(2):
@@ -187,12 +203,12 @@ def test_a_second_signal_does_not_wait(fake: Callable[..., Fake]) -> None:
 
 
 @pytest.mark.slow
-def test_a_wrong_address_ends_in_seconds(tmp_path: Path, cache: Path) -> None:
+def test_a_wrong_address_ends_in_seconds(tmp_path: Path, cache: Path, closed: int) -> None:
     """The whole command, with Ray itself, which would wait for a quarter of an hour."""
     pytest.importorskip("ray")
-    address = f"127.0.0.1:{closed()}"
+    address = f"127.0.0.1:{closed}"
     command = [sys.executable, "-m", "mimo_eval.cli.main", "run", "hashing", "--engine", "ray", "--address", address]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: --address {address}: no Ray cluster can be reached (Connection refused); give ")
     assert len(done.stderr.splitlines()) == 1

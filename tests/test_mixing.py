@@ -12,10 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mimo_eval import mixing
 from mimo_eval.collections import Collection, load
 from mimo_eval.errors import ConfigError
-from mimo_eval.mixing import KINDS, Mix, partition, pools
+from mimo_eval.mixing import KINDS, Mix, corpora, partition, pools
 
 LANGUAGES = ("de", "en", "fr", "zh")
 TEXTS = [
@@ -74,7 +73,6 @@ def picture(collection: Collection, mix: Mix) -> list[tuple]:
     return [
         (
             pool.name,
-            pool.whole,
             pool.dropped,
             {lang: sorted(collection.documents.ids(at)) for lang, at in pool.documents.items()},
             sorted(collection.queries.ids(pool.queries)),
@@ -121,7 +119,7 @@ class TestProperties:
         relevance = {tuple(row.split("\t")[:2]): int(row.split("\t")[2]) for row in content[2]}
         texts = {row["_id"]: row for part in content[:2] for row in part}
         for mix in filter(None, (fits(collection, text) for text in TEXTS)):
-            for _, _, _, documents, queries, judged in picture(collection, mix):
+            for _, _, documents, queries, judged in picture(collection, mix):
                 inside = {name for found in documents.values() for name in found}
                 assert all(texts[name]["lang"] == lang for lang, found in documents.items() for name in found)
                 # every positive is reachable, and every asked query has one
@@ -177,7 +175,6 @@ class TestProperties:
             demanded = set(groups(collection, pool.judged_document))
             needed = sum(g in demanded for g in groups(collection, all_of))
             assert pool.size <= max(most, needed)
-            assert pool.whole == (pool.size == full[pool.name].size and full[pool.name].whole)
 
     @quick
     @given(
@@ -240,7 +237,7 @@ def test_seeds_differ(parallel):
     rows = collection.documents.rows("en")
     both = (one & two)[rows].sum()
     assert both == pytest.approx(300 / 16, abs=18)  # independent draws agree on 1/4 × 1/4 of the groups
-    samples = [{d for found in p[3].values() for d in found} for seed in (0, 1)
+    samples = [{d for found in p[2].values() for d in found} for seed in (0, 1)
                for p in picture(collection, Mix("parallel", seed, max_documents=100))]  # fmt: skip
     assert samples[0] != samples[1]
 
@@ -264,7 +261,7 @@ FIXED = "zh:g0 en:g1 fr:g2 zh:g3 fr:g4 zh:g5 zh:g6 zh:g7"
 def test_a_draw_does_not_depend_on_how_many_names_are_read_at_a_time(parallel, monkeypatch, piece):
     collection = parallel(40)
     before = partition(collection, Mix("partition", 3))
-    monkeypatch.setattr(mixing, "PIECE", piece)
+    monkeypatch.setattr(corpora, "PIECE", piece)
     assert np.array_equal(partition(collection, Mix("partition", 3)), before)
 
 
@@ -286,7 +283,6 @@ def test_families_have_a_corpus_per_language_or_pair(parallel):
 def test_counts_of_a_parallel_pool_are_known(parallel):
     (pool,) = pools(parallel(5), Mix())
     assert (pool.size, len(pool.queries), len(pool.judged_document)) == (20, 8, 32)
-    assert pool.whole
     assert pool.dropped == {}
 
 
@@ -296,8 +292,8 @@ def test_partially_parallel_collections_lose_what_nobody_can_answer(collect):
         {"de": {"h0": "?", "h1": "?"}, "en": {"h1": "?"}, "sw": {"h0": "?"}},
         {"h0": {"g0": 1}, "h1": {"g1": 1}},
     )
-    assert [(p[0], p[2], p[4]) for p in picture(collection, Mix("monolingual"))] == [("de", {}, ["de:h0", "de:h1"])]
-    cross = {p[0]: (p[2], p[4]) for p in picture(collection, Mix("cross-lingual"))}
+    assert [(p[0], p[1], p[3]) for p in picture(collection, Mix("monolingual"))] == [("de", {}, ["de:h0", "de:h1"])]
+    cross = {p[0]: (p[1], p[3]) for p in picture(collection, Mix("cross-lingual"))}
     why = "no relevant document in the corpus"
     assert cross == {
         "de-en": ({why: 1}, ["de:h0"]),
@@ -331,13 +327,16 @@ def test_one_query_and_one_document_make_a_corpus(collect):
     [
         ("paralel", "unknown mix 'paralel'; did you mean parallel?"),
         ("xyz", "choose one of away, bilingual"),
-        ("parallel(en)", "parallel does not take en; it takes seed=…, max_documents=…"),
-        ("monolingual(en=1)", "monolingual does not take en"),
-        ("parallel(max_docs=3)", "does not take max_docs"),
+        ("parallel(en)", "unknown argument 'en' of parallel; it takes seed, max_documents"),
+        ("monolingual(en=1)", "unknown argument 'en' of monolingual"),
+        ("parallel(max_docs=3)", "unknown argument 'max_docs' of parallel (did you mean 'max_documents'?)"),
         ("partition(seeds=3)", "did you mean seed?"),
         ("partition(maxdocuments=3)", "did you mean max_documents?"),
-        ("partition(uniform,en=1)", "does not take uniform"),
-        ("partition(unifrom)", "does not take unifrom; it takes uniform or shares"),
+        ("partition(uniform,en=1)", "unknown argument 'uniform' of partition"),
+        (
+            "partition(unifrom)",
+            "unknown argument 'unifrom' of partition; it takes uniform or shares such as en=0.7,de=0.3",
+        ),
         ("partition(xx=1)", "'xx' is not a known language"),
         ("partition(en=-1)", "must be a number of at least 0, not -1"),
         ("partition(en=nan)", "must be a number of at least 0, not 'nan'"),
@@ -346,7 +345,7 @@ def test_one_query_and_one_document_make_a_corpus(collect):
         ("partition(en=1,eng=2)", "a language has two shares"),
         ("partition(en=1,en=2)", "given twice"),
         ("bilingual(en)", "it takes a pair such as en+de"),
-        ("bilingual(en+de+fr)", "does not take"),
+        ("bilingual(en+de+fr)", "unknown argument 'en+de+fr' of bilingual"),
         ("bilingual(en+xx)", "'xx' is not a known language"),
         ("bilingual(en+eng)", "needs two languages"),
         ("parallel(seed=-1)", "seed must be a whole number of at least 0"),

@@ -142,7 +142,7 @@ def test_a_run_killed_between_its_two_files_does_not_look_finished(tmp_path: Pat
     results.write_result(Path(sys.argv[1]), example(), QUERIES)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "r"), str(Path(__file__).parent)]
-    assert subprocess.run(command, timeout=60, env=dict(os.environ)).returncode == -signal.SIGKILL
+    assert subprocess.run(command, timeout=240, env=dict(os.environ)).returncode == -signal.SIGKILL
     assert [p.name for p in (tmp_path / "r").iterdir()] == ["queries.parquet"]
     with pytest.raises(DataError, match="cannot be read"):
         read_result(tmp_path / "r")

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mimo_eval.errors import CacheError, DataError
+from mimo_eval.measures.inputs import table
+from mimo_eval.measures.join import order
 from mimo_eval.mixing import Mix, pools
-from mimo_eval.runs import canonical, frames, read_qrels, read_run, surrogates, write_qrels, write_run
+from mimo_eval.runs import frames, read_qrels, read_run, write_qrels, write_run
 from mimo_eval.search import keys
 
 RUN = pd.DataFrame(
@@ -23,6 +25,11 @@ RUN = pd.DataFrame(
         "score": [0.5, 1.0, 1.0, 2.0, 1.0],
     }
 )
+
+
+def canonical(run):
+    columns = table(run["query_id"], run["doc_id"], run["score"])
+    return run.assign(score=columns.score).iloc[order(columns)].reset_index(drop=True)
 
 
 def rows(run):
@@ -38,18 +45,6 @@ def test_scores_that_are_equal_as_float32_are_ties():
     assert canonical(run)["doc_id"].tolist() == ["b", "a"]
     zeros = pd.DataFrame({"query_id": ["q", "q"], "doc_id": ["a", "b"], "score": [0.0, -0.0]})
     assert canonical(zeros)["doc_id"].tolist() == ["b", "a"]
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.tuples(st.sampled_from("pqr"), st.integers(0, 99), st.sampled_from([0.0, 1.0, 1.5])), unique_by=lambda r: r[:2])
-)
-def test_surrogates_strictly_decrease_in_canonical_order(content):
-    run = pd.DataFrame(content, columns=["query_id", "doc_id", "score"]).astype({"doc_id": str, "score": float})
-    replaced = surrogates(run)
-    assert [r[:2] for r in rows(replaced)] == [r[:2] for r in rows(canonical(run))]
-    for _, part in replaced.groupby("query_id"):
-        assert part["score"].tolist() == list(range(len(part), 0, -1))
 
 
 @settings(max_examples=100, deadline=None)
@@ -101,7 +96,7 @@ def test_an_empty_run_is_a_run(tmp_path):
     (tmp_path / "r").write_text("")
     run = read_run(tmp_path / "r")
     assert list(run.columns) == ["query_id", "doc_id", "score"]
-    assert len(run) == len(surrogates(run)) == 0
+    assert len(run) == 0
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import errno
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import boto3
 import numpy as np
@@ -17,6 +19,7 @@ from mimo_eval.benchmark import Benchmark, Task, of_folder
 from mimo_eval.cli.encode import command
 from mimo_eval.collections import from_store, load
 from mimo_eval.embeddings import Share, shards
+from mimo_eval.embeddings import store as vector_stores
 from mimo_eval.encoding import encode_collection
 from mimo_eval.errors import CacheError, ConfigError, DataError, MissingExtraError
 from mimo_eval.files import unwritten
@@ -234,6 +237,145 @@ def test_folders_are_listed_once_and_not_chunk_by_chunk(
     assert len(listings) == len(set(listings)) == 4  # the encoder's folder, and that of each language
 
 
+def failing(url: str, monkeypatch: pytest.MonkeyPatch, fails: Callable[[int], bool], error: OSError) -> None:
+    """Let the store refuse some of what is put into it from now on, by number."""
+    place, name = (shared_store()._system, "put_file") if url.startswith("s3:") else (shared, "atomic_write")  # type: ignore[attr-defined]
+    real, calls = getattr(place, name), count()
+
+    def put(*paths: object) -> object:
+        if fails(next(calls)):
+            raise error
+        return real(*paths)
+
+    monkeypatch.setattr(place, name, put)
+
+
+THROTTLED, EXPIRED = OSError(errno.EBUSY, "Please reduce your request rate"), PermissionError("The provided token has expired")
+
+
+@pytest.mark.parametrize("error", [THROTTLED, EXPIRED], ids=["throttled", "expired"])
+def test_a_store_that_fails_for_a_while_costs_nothing(
+    url: str,
+    folder: Path,
+    machine: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: OSError,
+) -> None:
+    monkeypatch.setattr(shared, "PAUSE", 0.0)
+    a = machine("a")
+    collection = load(str(folder))
+    failing(url, monkeypatch, lambda call: 3 <= call < 8, error)
+    assert encode_collection(load_model("hashing"), collection) == (40, 0)
+    assert objects(url) == vectors(a)
+    assert caplog.text.count("going on, and trying again with what is made next") == 1
+    assert f"MIMO_EVAL_STORE={url}: cannot be written" in caplog.text
+
+
+def test_what_a_store_does_not_take_at_the_end_either_is_said_and_put_by_the_next_run(
+    url: str, folder: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shared, "PATIENCE", 0.0)
+    a = machine("a")
+    collection = load(str(folder))
+    with monkeypatch.context() as outage:
+        failing(url, outage, lambda call: True, THROTTLED)
+        with pytest.raises(CacheError, match=r"cannot be written .*14 files that were made now are there alone: `mimo-eval"):
+            encode_collection(load_model("hashing"), collection)
+        assert len(vectors(a)) == 12 and objects(url) == {}
+        assert evaluation.run("hashing", of_folder(folder)).result.encoded == {"encoded": 0, "read": 40}
+        assert caplog.text.count("puts those into the store that it lacks") == 1
+    assert encode_collection(load_model("hashing"), collection) == (0, 40)
+    assert objects(url) == vectors(a)
+
+
+def test_a_list_that_cannot_be_had_again_is_no_reason_to_end(
+    url: str, folder: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shared, "LISTED", 0.0)
+    a = machine("a")
+    collection = load(str(folder))
+    encode_collection(load_model("hashing"), collection, ["query"])
+    store: Any = shared_store()
+
+    def gone(*_: object, **__: object) -> None:
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(store._system, "ls", gone)
+        assert not store.lacks(next(a.rglob("*.safetensors"))) and "going on with what was listed before" in caplog.text
+        with pytest.raises(CacheError, match=r"cannot be listed"):
+            store.names(a / "vectors" / "never")
+
+
+def test_the_end_waits_for_a_store_that_comes_back(
+    url: str, folder: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "PAUSE", 0.05)
+    a = machine("a")
+    collection = load(str(folder))
+    failing(url, monkeypatch, lambda call: call < 20, THROTTLED)  # more than there are files
+    assert encode_collection(load_model("hashing"), collection) == (40, 0)
+    assert objects(url) == vectors(a)
+
+
+def test_what_was_put_is_not_put_again(
+    s3: S3, folder: Path, tmp_path: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIMO_EVAL_STORE", f"s3://bucket/{tmp_path.name}")
+    machine("a")
+    model, collection = load_model("hashing"), load(str(folder))
+    for _ in range(3):
+        encode_collection(model, collection)
+    assert s3.count("PUT", f"{tmp_path.name}/vectors/") == 12 + 2  # and twice whose they are
+
+
+def test_a_folder_is_not_listed_for_each_part_of_its_chunks(
+    url: str, folder: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(vector_stores, "LOOKED_AT", 1)
+    listed, real = list[Path](), Path.glob
+
+    def glob(self: Path, pattern: str) -> Iterator[Path]:
+        if pattern == "*.safetensors":
+            listed.append(self)
+        return real(self, pattern)
+
+    machine("a")
+    monkeypatch.setattr(Path, "glob", glob)
+    encode_collection(load_model("hashing"), load(str(folder)), ["document"])
+    assert 0 < max(map(listed.count, listed)) <= 4
+
+
+def test_of_another_version_only_chunks_with_a_text_of_this_one_are_fetched(
+    url: str, folder: Path, folders: Callable[..., Path], tmp_path: Path, machine: Callable[[str], Path]
+) -> None:
+    machine("a")
+    encode_collection(load_model("hashing"), load(str(folder)), ["document"])
+    texts = {"de": {"new": "another passage", "g05": "de passage 5"}}
+    other = folders(tmp_path / "newer", texts, {"de": {"q": "de"}}, {"q": {"new": 1}})
+    b = machine("b")
+    collection = load(str(other))
+    assert encode_collection(load_model("hashing"), collection, ["document"]) == (1, 1)
+    mine = collection.documents.shards["de"][:20]
+    assert [Path(name).name for name in vectors(b) if Path(name).parent.name != mine] == ["000001.safetensors"]
+
+
+def test_a_damaged_chunk_of_another_version_is_passed_over(
+    url: str, folder: Path, folders: Callable[..., Path], tmp_path: Path, machine: Callable[[str], Path]
+) -> None:
+    machine("a")
+    encode_collection(load_model("hashing"), load(str(folder)), ["document"])
+    texts = {"de": {f"g{i:02d}": f"de passage {i}" for i in range(1, 12)}}
+    other = folders(tmp_path / "newer", texts, {"de": {"q": "de"}}, {"q": {"g01": 1}})
+    (empty, cut, _) = [name for name in objects(url) if "/de/" in name]
+    put(url, empty, b"")
+    put(url, cut, objects(url)[cut][:500])
+    machine("b")
+    assert encode_collection(load_model("hashing"), load(str(other)), ["document"]) == (8, 3)
+
+
 def test_no_bucket_no_server_no_such_kind_is_one_line(
     s3: S3, folder: Path, monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
@@ -359,7 +501,9 @@ def test_a_half_encoded_share_is_taken_over_by_another_machine(url: str, folder:
     assert (filled.encoded, filled.read) == (3, 7)  # of the chunks of 4, 3 and 3 texts, the last was in hand
 
 
-def test_a_file_is_joined_with_the_stores_only_under_its_lock(url: str, folder: Path, machine: Callable[[str], Path]) -> None:
+def test_a_file_is_joined_with_the_stores_only_under_its_lock(
+    url: str, folder: Path, machine: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another process of this machine may have written more rows than the store has yet."""
     machine("a")
     model, collection = load_model("hashing"), load(str(folder))
@@ -368,12 +512,21 @@ def test_a_file_is_joined_with_the_stores_only_under_its_lock(url: str, folder: 
     store.fill("de", rows[:2], lambda texts, lang: model.encode(texts, role="document", lang=lang))
     machine("b")
     there = vector_store(model, "document", load(str(folder)).documents, lambda model: folder)
-    there.shards["de"]._shared = None
+    there.shards["de"]._shared = shared.ALONE
     there.fill("de", rows[2:3], lambda texts, lang: model.encode(texts, role="document", lang=lang))
     shard = vector_store(model, "document", load(str(folder)).documents, lambda model: folder).shards["de"]
     before = shard._path(0).read_bytes()
     assert {number: offsets.tolist() for number, offsets in shard.missing(np.arange(4)).items()} == {0: [0, 1, 3]}
     assert shard._path(0).read_bytes() == before
+    shard.forget(0)
+    del there
+    real, maps = Path.replace, Path("/proc/self/maps")
+
+    def replace(self: Path, target: Path) -> Path:
+        assert not maps.exists() or str(target) not in maps.read_text("utf-8")  # Windows replaces no file that is mapped
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
     vector_store(model, "document", load(str(folder)).documents, lambda model: folder).join({"de": rows[:4]})
     shard.forget(0)
     assert {number: offsets.tolist() for number, offsets in shard.missing(np.arange(4)).items()} == {0: [3]}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mimo_eval.errors import ConfigError
-from mimo_eval.specs import Spec, arguments, check_arguments, parse_spec
+from mimo_eval.specs import Spec, arguments, check_arguments, parse_spec, python_names
 
 
 @pytest.mark.parametrize(
@@ -121,6 +121,27 @@ def test_what_is_refused_is_what_python_refuses(function, given_, named):
         assert "lambda" not in str(error)
     else:
         assert fits
+
+
+def test_a_word_that_python_keeps_for_itself_is_an_argument_without_its_underscore():
+    def function(lambda_=0.2, plain_=1):
+        return lambda_, plain_
+
+    assert arguments(function) == ["lambda", "plain_"]
+    check_arguments("it", function, (), {"lambda": 0.5})
+    assert function(**python_names(function, {"lambda": 0.5, "plain_": 2})) == (0.5, 2)
+    assert python_names(lambda **others: 0, {"from": 1}) == {"from": 1}
+    with pytest.raises(
+        ConfigError, match=r"unknown argument 'lamda' of it \(did you mean 'lambda'\?\); it takes lambda, plain_$"
+    ):
+        check_arguments("it", function, (), {"lamda": 0.5})
+
+
+def test_what_the_caller_gives_is_no_argument_of_users():
+    for function in (lambda data, wanted, level=1: 0, lambda data, wanted, level=1, **others: 0):
+        check_arguments("it", function, (), {"level": 2}, ours=("data", "wanted"))
+        with pytest.raises(ConfigError, match=r"unknown argument 'data' of it; it takes level$"):
+            check_arguments("it", function, (), {"data": "x"}, ours=("data", "wanted"))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from mimo_eval.benchmark import Benchmark, Task
 from mimo_eval.embeddings import check_vectors
 from mimo_eval.errors import ModelError
 from mimo_eval.evaluation import run
+from mimo_eval.search import block_search
+from mimo_eval.search.arithmetic import Processor, Torch
 
 DOCUMENTS = {"en": {"a": "x", "b": "xxx"}, "de": {"a": "yy", "b": "yyyy"}}
 
@@ -66,6 +68,35 @@ def test_classes_of_one_name_have_keys_of_their_own(toy: Benchmark) -> None:
     one, other = encoder(True), encoder(False)
     other.__module__ = "elsewhere"
     assert run(one(), toy).result.key != run(other(), toy).result.key
+
+
+@pytest.mark.parametrize(
+    ("model", "index", "place", "named"),
+    [
+        ("hashing(dim=8)", None, Processor(), "faiss, numpy"),
+        ("hashing(dim=8)", None, Torch("cpu"), "faiss, torch"),
+        ("shift(hashing(dim=8), sample=SAMPLE)", None, Processor(), "faiss, numpy"),
+        ("rrf(bm25, hashing(dim=8))", None, Torch("cpu"), "bm25, faiss, torch"),
+        ("hashing(dim=8)", "HNSW4", Torch("cpu"), "faiss"),
+    ],
+)
+def test_a_result_names_what_ranked_its_documents(
+    tmp_path: Path,
+    folders: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    index: str | None,
+    place: Any,
+    named: str,
+) -> None:
+    """Few documents of a language are ranked by FAISS, many by the product from which ranks come too."""
+    monkeypatch.setattr(block_search, "arithmetics", lambda work: [place])
+    documents = {"en": {str(i): f"tea {i}" for i in range(60)}, "de": {"1": "Tee", "2": "Milch"}}
+    data = folders(tmp_path / "toy", documents, {"en": {"q": "tea"}}, {"q": {"1": 1}})
+    sample = tmp_path / "sample.jsonl"
+    sample.write_text('{"text": "water", "lang": "en"}\n{"text": "Wasser", "lang": "de"}\n')
+    benchmark = Benchmark(name="toy", tasks=(Task(collection=str(data), mixes=("parallel",)),), measures=("RR@10",), depth=10)
+    assert run(model.replace("SAMPLE", str(sample)), benchmark, index=index).result.search == named
 
 
 class Plugin:

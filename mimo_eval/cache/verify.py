@@ -19,11 +19,12 @@ from mimo_eval.collections.collection import Texts
 from mimo_eval.collections.downloads import Record
 from mimo_eval.collections.kept import CHECKSUMS, META
 from mimo_eval.collections.numbers import leading
+from mimo_eval.digests import checksums, file_checksum
 from mimo_eval.embeddings import read_chunk, shards
 from mimo_eval.embeddings.chunks import Chunk
 from mimo_eval.embeddings.store import ABOUT as VECTORS
 from mimo_eval.errors import DataError
-from mimo_eval.files import cache_dir, checksums, file_checksum, read_json, read_sealed
+from mimo_eval.files import cache_dir, read_json, read_sealed
 from mimo_eval.search.index_store import ABOUT as INDEXES
 from mimo_eval.search.index_store import intact
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from mimo_eval.cli.options import data_option, languages_option, load_models, model_options
+from mimo_eval.cli.options import benchmark_option, data_option, format_option, languages_option, load_models, model_options
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True)
-@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name, YAML file, or a collection's folder.")
+@benchmark_option
 @languages_option
 @data_option
 @click.option(
@@ -21,21 +21,27 @@ from mimo_eval.cli.options import data_option, languages_option, load_models, mo
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("figures"),
     show_default=True,
-    help="Folder for figures.",
+    help="Folder where figures are written.",
 )
 @click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("results"),
     show_default=True,
-    help="Folder for results, as `run -o`.",
+    help="Folder where results are kept, as `run -o`.",
 )
 @click.option(
     "--checkpoints", multiple=True, metavar="A,B,C", help="Models that are checkpoints of one training run, in order."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is sampled.")
-@click.option("--sample", type=click.IntRange(min=100), default=4096, show_default=True, help="Rows that are sampled.")
-@click.option("--format", "layout", type=click.Choice(["table", "json"]), default="table")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of everything that is sampled.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=100),
+    default=4096,
+    show_default=True,
+    help="Vectors that are sampled for costly diagnostics.",
+)
+@format_option("table", "json")
 @model_options
 def command(
     models: tuple[str, ...],
@@ -53,14 +59,12 @@ def command(
     """Print the geometry of MODELS' vectors on a benchmark, write it into their results, and draw figures to --output."""
     import json
 
-    from mimo_eval import languages as codes
     from mimo_eval.analysis import analyse, check_names, draw, open_folder
     from mimo_eval.benchmark import load_benchmark
     from mimo_eval.cli import tables
     from mimo_eval.cli.console import stdout
     from mimo_eval.cli.progress import Bars
     from mimo_eval.errors import require
-    from mimo_eval.evaluation import changed
     from mimo_eval.models.loading import model_name
 
     require("matplotlib", "report")
@@ -69,7 +73,7 @@ def command(
     runs = [[name.strip() for name in line.split(",")] for line in checkpoints]
     check_names([model_name(model) for model in loaded], runs)
     open_folder(output)
-    chosen = changed(load_benchmark(benchmark), languages=codes.parse_languages(languages))
+    chosen = load_benchmark(benchmark, languages=languages)
     analysed = [
         analyse(
             model,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mimo_eval.cli.options import data_option
+from mimo_eval.cli.options import data_option, format_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,19 +22,23 @@ if TYPE_CHECKING:
 def command(context: click.Context) -> None:
     """List the benchmarks, or show one."""
     if context.invoked_subcommand is None:
-        context.invoke(list_)
+        context.invoke(list_, layout="table")
 
 
 @command.command("list")
-def list_() -> None:
+@format_option("table", "json")
+def list_(layout: str) -> None:
     """List the benchmarks that come with the package."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     from mimo_eval.benchmark import load_benchmark, names
-    from mimo_eval.cli.console import stdout
+    from mimo_eval.cli.console import print_json, stdout
 
+    if layout == "json":
+        print_json([load_benchmark(known).model_dump(mode="json") for known in names()])
+        return
     table = Table("name", "what", "collections", "mixes", box=box.SIMPLE_HEAD)
     for known in names():
         benchmark = load_benchmark(known)
@@ -44,15 +48,18 @@ def list_() -> None:
     stdout().print(table)
 
 
-@command.command()
+@command.command(short_help="Show a benchmark: protocol, downloads, texts to encode.")
 @click.argument("name")
 @data_option
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the whole definition, as a file that can be changed and run.")
-def show(name: str, data: Path | None, as_yaml: bool) -> None:
+@format_option("table", "json")
+def show(name: str, data: Path | None, as_yaml: bool, layout: str) -> None:
     """Show benchmark NAME: its protocol, what would be downloaded, and how many texts a model would encode."""
     from mimo_eval.benchmark import load_benchmark
-    from mimo_eval.cli.console import stdout
+    from mimo_eval.cli.console import print_json, stdout
 
+    if as_yaml and layout != "table":
+        raise click.UsageError("--yaml and --format are two ways to print a benchmark; choose one")
     benchmark = load_benchmark(name)
     if as_yaml:
         import yaml
@@ -65,6 +72,11 @@ def show(name: str, data: Path | None, as_yaml: bool) -> None:
     found = [
         overview(task.collection, data_folder(task, data, len(benchmark.tasks)), task.languages) for task in benchmark.tasks
     ]
+    if layout == "json":
+        from mimo_eval.cli.data import record
+
+        print_json({**benchmark.model_dump(mode="json"), "needs": [record(item) for item in found]})
+        return
     _describe(benchmark, stdout())
     _needs(benchmark, found, stdout())
 
@@ -84,7 +96,7 @@ def _needs(benchmark: Benchmark, found: Sequence[Overview], console: Console) ->
     from rich.markup import escape
     from rich.table import Table
 
-    from mimo_eval.cli.data import number
+    from mimo_eval.cli.data import number, state
     from mimo_eval.collections.downloads import readable
 
     table = Table("collection", "mixes, main measure", "languages", box=box.SIMPLE_HEAD)
@@ -97,7 +109,7 @@ def _needs(benchmark: Benchmark, found: Sequence[Overview], console: Console) ->
         mixes = f"{', '.join(task.mixes)}; {task.main}"
         languages = " ".join(task.languages or item.languages) or "all"
         languages = languages if len(languages) <= 60 else f"{len(languages.split())} languages"
-        table.add_row(*map(escape, (task.collection, mixes, languages, *counts, missing, item.state)))
+        table.add_row(*map(escape, (task.collection, mixes, languages, *counts, missing, state(item))))
     console.print(table)
     pages = {page: (licence, gated) for item in found for page, licence, gated in item.repos}
     for page, (licence, gated) in pages.items():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from typing import Any
 
 import click
+
+from mimo_eval.cli.options import format_option
 
 
 @click.group()
@@ -31,7 +34,7 @@ def of_a_folder(function: Callable[..., None]) -> Callable[..., None]:
         from mimo_eval.cache import cache_folder
         from mimo_eval.files import cache_dir
 
-        if cache_folder() is None:
+        if cache_folder() is None and options.get("layout") != "json":
             click.echo(f"{cache_dir()}: nothing was kept yet; another cache folder can be named by MIMO_EVAL_CACHE")
         else:
             function(**options)
@@ -39,10 +42,11 @@ def of_a_folder(function: Callable[..., None]) -> Callable[..., None]:
     return with_folder
 
 
-@command.command("ls")
-@click.option("--paths", is_flag=True, help="Also print where each thing lies.")
+@command.command("ls", short_help="List what is kept: what, of what, size, last use.")
+@click.option("--paths", is_flag=True, help="Also print where each thing lies; json always does.")
+@format_option("table", "json")
 @of_a_folder
-def list_(paths: bool) -> None:
+def list_(paths: bool, layout: str) -> None:
     """List what lies there: what, of which model or collection, how large, when last used."""
     import time
 
@@ -51,10 +55,13 @@ def list_(paths: bool) -> None:
     from rich.table import Table
 
     from mimo_eval import cache
-    from mimo_eval.cli.console import stdout
+    from mimo_eval.cli.console import print_json, stdout
     from mimo_eval.collections.downloads import readable
     from mimo_eval.files import cache_dir
 
+    if layout == "json":
+        print_json([{**asdict(entry), "path": str(entry.path)} for entry in cache.entries()])
+        return
     table = Table("what", "of", "detail", box=box.SIMPLE_HEAD)
     table.add_column("size", justify="right")
     table.add_column("last used", justify="right")
@@ -88,28 +95,36 @@ def ago(seconds: float) -> str:
     return "now"
 
 
-@command.command()
+@command.command(short_help="Compare everything with its checksum.")
 @click.option("--repair", is_flag=True, help="Remove what is damaged, and nothing else; the next run makes it again.")
+@format_option("table", "json")
 @of_a_folder
-def verify(repair: bool) -> None:
+def verify(repair: bool, layout: str) -> None:
     """Compare everything with its checksum; the exit code is 3 if something is damaged and was not removed."""
     from mimo_eval import cache
+    from mimo_eval.cli.console import print_json
 
     good = unchecked = 0
     damages = []
     for checked in cache.verify():
         if checked.damage is not None:
             damages.append(checked.damage)
-            click.echo(f"damaged: {checked.damage.path}: {checked.damage.what}")
+            if layout == "table":  # at once: there may be hours to go
+                click.echo(f"damaged: {checked.damage.path}: {checked.damage.what}")
         elif checked.unchecked:
             unchecked += 1
         else:
             good += 1
     tried = cache.repair(damages) if repair else {}
     for where, why in tried.items():
-        click.echo(f"removed: {where}" if why is None else f"not removed, {why}: {where}", err=why is not None)
-    without = f", {unchecked:,} without a checksum" if unchecked else ""
-    click.echo(f"{good:,} good{without}, {len(damages):,} damaged")
+        if why is not None or layout == "table":
+            click.echo(f"removed: {where}" if why is None else f"not removed, {why}: {where}", err=why is not None)
+    if layout == "json":
+        found = [{"path": str(d.path), "what": d.what, "removed": tried.get(d.remove, "") is None} for d in damages]
+        print_json({"good": good, "unchecked": unchecked, "damaged": found})
+    else:
+        without = f", {unchecked:,} without a checksum" if unchecked else ""
+        click.echo(f"{good:,} good{without}, {len(damages):,} damaged")
     if damages and not repair:
         click.echo("`mimo-eval cache verify --repair` removes what is damaged; the next run makes it again", err=True)
     if any(tried.get(damage.remove, "not tried") for damage in damages):

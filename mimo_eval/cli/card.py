@@ -10,16 +10,23 @@ import click
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="RESULT...")
 @click.option(
-    "--readme", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="The model's README.md to update."
+    "--readme", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Card to update: the model's README.md."
 )
-@click.option("--format", "layout", type=click.Choice(["card", "eval-results"]), default="card", show_default=True)
-@click.option("--dataset", metavar="ORG/NAME", help="For eval-results: the data set on the hub that declares the benchmark.")
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["card", "eval-results"]),
+    default="card",
+    show_default=True,
+    help="What is printed: a model card's section and metadata, or a file of .eval_results/.",
+)
+@click.option("--dataset", metavar="ORG/NAME", help="Data set on the hub that declares the benchmark, for eval-results.")
 def command(results: tuple[Path, ...], readme: Path | None, layout: str, dataset: str | None) -> None:
     """Print RESULTs of one model as a model card of the Hugging Face hub has them, or write them into its README.md.
 
     In an existing card only model-index and the section between mimo-eval's markers change.
     """
-    from mimo_eval.comparison.pairing import locate
+    from mimo_eval.comparison.stored import locate
     from mimo_eval.integrations.model_card import eval_results, section, update_card, updated
     from mimo_eval.results import read_result
 

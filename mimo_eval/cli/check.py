@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mimo_eval.cli.options import format_option
 from mimo_eval.errors import ConfigError, MimoEvalError
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ SHOWN = 12
 
 @click.command()
 @click.argument("result", type=PATH)
-@click.option("--baseline", type=PATH, required=True, help="A baseline, or any result: folder or JSON file.")
+@click.option("--baseline", type=PATH, required=True, help="Baseline, or any result: its folder or JSON file.")
 @click.option("--policy", type=PATH, help="YAML file of what is forbidden; see docs/gate.md.")
 @click.option("--update", is_flag=True, help="Make RESULT the baseline, after looking at the difference; not in CI.")
-@click.option("--format", "layout", type=click.Choice(["table", "json", "markdown"]), default="table")
+@format_option("table", "json", "markdown")
 @click.option("--junit", type=PATH, help="Also write JUnit XML to this file.")
 @click.option("--json", "json_file", type=PATH, help="Also write the verdict as JSON to this file.")
 def command(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mimo_eval.cli.options import data_option, languages_option
+from mimo_eval.cli.options import data_option, format_option, languages_option
 
 if TYPE_CHECKING:
     from mimo_eval.collections import Remote
+    from mimo_eval.collections.overview import Overview
+
+STATES = {"not": "not downloaded", "partly": "partly downloaded", "--data": "needs --data"}
+"""States of an overview whose words say too little where they stand alone."""
 
 
 @click.group()
@@ -19,17 +23,21 @@ def command() -> None:
     """List, fetch, describe, validate, mix and remove collections."""
 
 
-@command.command("list")
-def list_() -> None:
+@command.command("list", short_help="List the collections, and which are on this machine.")
+@format_option("table", "json")
+def list_(layout: str) -> None:
     """List the collections: size, licence, and whether they are on this machine; nothing is asked of the network."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
-    from mimo_eval.cli.console import stdout
+    from mimo_eval.cli.console import print_json, stdout
     from mimo_eval.collections.downloads import readable
     from mimo_eval.collections.overview import overviews
 
+    if layout == "json":
+        print_json([record(item) for item in overviews()])
+        return
     table = Table("name", "languages", box=box.SIMPLE_HEAD)
     table.add_column("documents", justify="right")
     table.add_column("download", justify="right")
@@ -41,7 +49,7 @@ def list_() -> None:
         size = readable(item.size) if item.repos else "–"
         languages = str(len(item.languages) or "?")
         counts = number(sum(item.documents.values()) or None)
-        table.add_row(*map(escape, (item.name, languages, counts, size, "; ".join(licences) or "–", gated, item.state)))
+        table.add_row(*map(escape, (item.name, languages, counts, size, "; ".join(licences) or "–", gated, state(item))))
     console = stdout()
     console.print(table)
     console.print(
@@ -49,7 +57,31 @@ def list_() -> None:
     )
 
 
-@command.command()
+def state(item: Overview) -> str:
+    """Return where a collection is, in words that stand alone."""
+    return STATES.get(item.state, item.state)
+
+
+def record(item: Overview) -> dict[str, Any]:
+    """Return what is known of a collection as JSON can hold it.
+
+    :param item: the collection.
+    :return: sizes in bytes; what is unknown is None or empty.
+    """
+    return {
+        "name": item.name,
+        "state": state(item),
+        "languages": item.languages,
+        "documents": dict(item.documents),
+        "queries": dict(item.queries),
+        "counted": item.counted,
+        "size": item.size,
+        "missing": item.missing,
+        "repositories": [{"page": page, "licence": licence, "gated": gated} for page, licence, gated in item.repos],
+    }
+
+
+@command.command(short_help="Download a collection, or the rest of it.")
 @click.argument("collection")
 @languages_option
 @click.option("--update", is_flag=True, help="Ask again what a branch stands for, instead of what was recorded.")
@@ -67,7 +99,7 @@ def fetch(collection: str, languages: str | None, update: bool, verify: bool, dr
         click.echo(f"{collection}: here, in {', '.join(str(part.record.folder) for part in plan)}")
 
 
-@command.command()
+@command.command(short_help="Print where a collection lies, or would lie.")
 @click.argument("collection")
 @languages_option
 def where(collection: str, languages: str | None) -> None:
@@ -83,7 +115,7 @@ def where(collection: str, languages: str | None) -> None:
             click.echo(f"{downloads.root() / repo.folder}  {repo.name}@{repo.revision}  not fetched")
 
 
-@command.command()
+@command.command(short_help="Remove the downloaded files of a collection.")
 @click.argument("collection")
 @languages_option
 def remove(collection: str, languages: str | None) -> None:
@@ -110,7 +142,7 @@ def number(count: int | None) -> str:
     return "?" if count is None else f"{count:,}"
 
 
-@command.command()
+@command.command(short_help="Check a collection; exit with 3 if it has errors.")
 @click.argument("collection")
 @data_option
 @languages_option
@@ -129,21 +161,25 @@ def validate(collection: str, data: Path | None, languages: str | None, check_la
         sys.exit(3)
 
 
-@command.command()
+@command.command(short_help="Say what a collection is: licence, languages, counts.")
 @click.argument("collection")
 @data_option
 @languages_option
-def show(collection: str, data: Path | None, languages: str | None) -> None:
+@format_option("table", "json")
+def show(collection: str, data: Path | None, languages: str | None, layout: str) -> None:
     """Say what COLLECTION is: licence, languages, counts, content hash."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     from mimo_eval import languages as codes
-    from mimo_eval.cli.console import stdout
+    from mimo_eval.cli.console import print_json, stdout
     from mimo_eval.collections import load
 
     loaded = load(collection, data=data, languages=codes.parse_languages(languages))
+    if layout == "json":
+        print_json(loaded.describe())
+        return
     counts = loaded.counts()
     console = stdout()
     console.print(f"[bold]{escape(loaded.info.title)}[/bold]", f"licence {escape(loaded.info.licence)}", sep="  ")
@@ -160,10 +196,12 @@ def show(collection: str, data: Path | None, languages: str | None) -> None:
         console.print(f"warning: {kind}: {number:,}")
 
 
-@command.command()
+@command.command(short_help="Write a mixed corpus for other tools, as BEIR and TREC.")
 @click.argument("collection")
-@click.option("--mix", required=True, help="Such as parallel, 'partition(en=0.7,de=0.3,seed=1)', monolingual.")
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="New folder to write.")
+@click.option("--mix", required=True, help="Mix to write, such as parallel, 'partition(en=0.7,de=0.3,seed=1)', monolingual.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="New folder, which is written."
+)
 @data_option
 @languages_option
 def mix(collection: str, mix: str, output: Path, data: Path | None, languages: str | None) -> None:

@@ -12,11 +12,17 @@ from mimo_eval.cli.options import data_option, languages_option, load_models, mo
 
 @click.command()
 @click.argument("model")
-@click.option("-c", "--collection", required=True, help="Name, with options if need be, or a collection's folder.")
+@click.option("-c", "--collection", required=True, help="Collection: a name, with options if need be, or a folder.")
 @data_option
 @languages_option
-@click.option("--role", type=click.Choice(["both", "query", "document"]), default="both", show_default=True)
-@click.option("--shard", metavar="I/N", help="Only this share, 0/N to N-1/N; as torchrun or a SLURM array say if not given.")
+@click.option(
+    "--role",
+    type=click.Choice(["both", "query", "document"]),
+    default="both",
+    show_default=True,
+    help="Encode queries, documents, or both.",
+)
+@click.option("--shard", metavar="I/N|auto", help="Only this share, 0/N to N-1/N; 'auto': as torchrun or a SLURM array say.")
 @model_options
 def command(
     model: str, collection: str, data: Path | None, languages: str | None, role: str, shard: str | None, **options: Any
@@ -33,9 +39,13 @@ def command(
     from mimo_eval.models.loading import model_name
     from mimo_eval.systems import ROLES
 
-    share = encoding.parse_share(shard) if shard else encoding.share_of_environment()
+    share = encoding.parse_share(shard) if shard else None
+    if share is None and (offered := encoding.offered_share()):
+        only = f"only the share {offered.number}/{offered.of} that its launcher gives to this process"
+        click.echo(f"every text is encoded here; with --shard auto {only}", err=True)
     loaded = load_models((model,), **options)
-    texts = load(collection, data=data, languages=codes.parse_languages(languages))
+    with Bars(collection).phase("read", 1, "collections"):
+        texts = load(collection, data=data, languages=codes.parse_languages(languages))
     roles = ROLES if role == "both" else tuple(name for name in ROLES if name == role)
     for one in loaded:
         name = model_name(one)

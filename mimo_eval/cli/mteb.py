@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mimo_eval.cli.options import data_option, load_models, model_options
+from mimo_eval.cli.options import data_option, format_option, load_models, model_options
 
 
 @click.group()
@@ -15,10 +15,12 @@ def command() -> None:
     """Evaluate with MTEB, list the mixed tasks, export results to MTEB's layout."""
 
 
-@command.command()
+@command.command(short_help="Evaluate models by mteb.evaluate.")
 @click.argument("models", nargs=-1, required=True)
-@click.option("-t", "--task", "tasks", multiple=True, metavar="TASK", help="One of `mimo-eval mteb tasks`, or any of MTEB's.")
-@click.option("-b", "--benchmark", "benchmarks", multiple=True, help="Such as 'MIMO(mixed, v1)', or any of MTEB's.")
+@click.option(
+    "-t", "--task", "tasks", multiple=True, metavar="TASK", help="Task to run: one of `mimo-eval mteb tasks`, or any of MTEB's."
+)
+@click.option("-b", "--benchmark", "benchmarks", multiple=True, help="Benchmark to run: 'MIMO(mixed, v1)', or any of MTEB's.")
 @data_option
 @click.option(
     "-o",
@@ -26,10 +28,10 @@ def command() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("mteb"),
     show_default=True,
-    help="Folder for results, laid out as MTEB's cache.",
+    help="Folder where results are kept, laid out as MTEB's cache.",
 )
 @click.option("--again", is_flag=True, help="Evaluate even if the result is there.")
-@click.option("--format", "layout", type=click.Choice(["table", "json", "csv"]), default="table")
+@format_option("table", "json", "csv")
 @model_options
 def run(
     models: tuple[str, ...],
@@ -117,12 +119,18 @@ def tasks(wide: bool) -> None:
     console.print(f"Benchmark {BENCHMARK}: {', '.join(SUITE)}", markup=False)
 
 
-@command.command()
+@command.command(short_help="Write results as MTEB's TaskResult files.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="RESULT...")
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder where the files are written.",
+)
 def export(results: tuple[Path, ...], output: Path) -> None:
     """Write RESULTs of `mimo-eval run` as MTEB's TaskResult files, in the layout of its results repository."""
-    from mimo_eval.comparison.pairing import locate
+    from mimo_eval.comparison.stored import locate
     from mimo_eval.integrations.mteb.results import export_result
 
     for result in results:

@@ -23,6 +23,22 @@ def data_option(function: F) -> F:
     )(function)
 
 
+def format_option(*formats: str) -> Callable[[F], F]:
+    """Return what adds `--format`.
+
+    :param formats: the choices; the first is taken if none is given.
+    :return: a decorator; the option's value is called `layout`.
+    """
+    help_ = "How it is printed: a table for people, the others for programs and pages."
+    return click.option("--format", "layout", type=click.Choice(formats), default=formats[0], show_default=True, help=help_)
+
+
+def benchmark_option(function: F) -> F:
+    """Add `--benchmark`."""
+    help_ = "Benchmark: a name, a YAML file, or a collection's folder."
+    return click.option("-b", "--benchmark", default="mini", show_default=True, help=help_)(function)
+
+
 def languages_option(function: F) -> F:
     """Add `--languages`."""
     return click.option("--languages", metavar="CODES", help="Only these languages, such as en,de,zh.")(function)
@@ -31,7 +47,7 @@ def languages_option(function: F) -> F:
 def output_option(function: F) -> F:
     """Add `--output`."""
     kind = click.Path(file_okay=False, path_type=Path)
-    help_ = "Folder for results."
+    help_ = "Folder where results are kept, and found again."
     return click.option("-o", "--output", type=kind, default=Path("results"), show_default=True, help=help_)(function)
 
 
@@ -46,17 +62,27 @@ def _dimensions(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 MODEL_OPTIONS = (
-    click.option("--device", help="Such as cpu, cuda, cuda:1; chosen by torch if not given."),
-    click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Of the weights while encoding."),
-    click.option("--backend", type=click.Choice(["torch", "onnx", "openvino"]), help="What runs transformers."),
+    click.option("--device", help="Device to encode on, such as cpu, cuda or cuda:1; torch's choice if not given."),
+    click.option(
+        "--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Precision of the weights while encoding."
+    ),
+    click.option(
+        "--backend",
+        type=click.Choice(["torch", "onnx", "openvino"]),
+        help="Library that runs transformers; torch if not given.",
+    ),
     click.option(
         "--attention",
         type=click.Choice(["eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3"]),
-        help="What computes attention; transformers' own choice if not given.",
+        help="Implementation of attention; transformers' own choice if not given.",
     ),
     click.option("--compile", is_flag=True, default=None, help="Let torch compile the model; pays on GPUs alone."),
-    click.option("--batch-size", type=click.IntRange(min=1), help="Texts per batch, of the longest ones."),
-    click.option("--max-length", type=click.IntRange(min=1), help="Most tokens of a text."),
+    click.option(
+        "--batch-size", type=click.IntRange(min=1), help="Texts in a batch of the longest ones; of shorter ones there are more."
+    ),
+    click.option(
+        "--max-length", type=click.IntRange(min=1), help="Tokens of a text that are read; the model's own limit if not given."
+    ),
     click.option(
         "--truncate-dim",
         "truncate_dims",
@@ -67,7 +93,7 @@ MODEL_OPTIONS = (
     click.option(
         "--storage",
         type=click.Choice(["float32", "float16", "int8", "binary"]),
-        help="How documents' vectors are stored, and so compared; queries are float32.",
+        help="How documents' vectors are stored, and so compared; float32 if not given, as queries always are.",
     ),
     click.option("--revision", help="Branch, tag or commit of a model on the hub."),
     click.option("--query-prompt", help="Text put before queries, instead of the model's own."),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mimo_eval.cli.options import data_option, languages_option, load_models, model_options
+from mimo_eval.cli.options import benchmark_option, data_option, format_option, languages_option, load_models, model_options
 
 if TYPE_CHECKING:
     from mimo_eval.planning import Estimate
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model")
-@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name, YAML file, or a collection's folder.")
+@benchmark_option
 @click.option("--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="Devices that encode at once.")
 @click.option("--price-per-hour", type=click.FloatRange(min=0), help="Dollars for an hour of one device.")
 @click.option(
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--tokens-per-text", type=click.FloatRange(min=1), help="Tokens of a document, where its texts are not here.")
 @languages_option
 @data_option
+@format_option("table", "json")
 @model_options
 def command(
     model: str,
@@ -34,6 +36,7 @@ def command(
     tokens_per_text: float | None,
     languages: str | None,
     data: Path | None,
+    layout: str,
     **options: Any,
 ) -> None:
     """Say what evaluating MODEL will cost: texts, tokens, bytes of vectors, hours and dollars, and what is done already.
@@ -41,15 +44,42 @@ def command(
     Speed is that of this machine, measured for a few seconds. With --rate nothing is encoded, and the model's weights are not
     loaded where its files say how wide its vectors are. No texts are downloaded.
     """
-    from mimo_eval import evaluation, planning
-    from mimo_eval import languages as codes
+    from mimo_eval import planning
     from mimo_eval.benchmark import load_benchmark
+    from mimo_eval.cli.console import print_json
 
-    chosen = evaluation.changed(load_benchmark(benchmark), languages=codes.parse_languages(languages))
-    for loaded in load_models((model,), **options):
-        estimates = planning.plan(loaded, chosen, data, rate, tokens_per_text)
+    chosen = load_benchmark(benchmark, languages=languages)
+    plans = (planning.plan(loaded, chosen, data, rate, tokens_per_text) for loaded in load_models((model,), **options))
+    if layout == "json":
+        print_json([document(estimates, gpus, price_per_hour) for estimates in plans])
+        return
+    for estimates in plans:
         _table(estimates)
         _sum(estimates, gpus, price_per_hour, given=rate is not None)
+
+
+def document(rows: list[Estimate], gpus: int, price: float | None) -> dict[str, Any]:
+    """Return a plan as JSON can hold it.
+
+    :param rows: an estimate per encoder, collection and role.
+    :param gpus: devices that encode at once.
+    :param price: dollars for an hour of one device; None if not known.
+    :return: the estimates with what follows from each, and sums; where texts are not counted `complete` is false, and the sums
+        are the least there can be.
+    """
+    hours = sum(row.seconds for row in rows) / 3600
+    return {
+        "estimates": [
+            {**asdict(row), "lacking": row.lacking, "tokens": row.tokens, "bytes": row.size, "seconds": row.seconds}
+            for row in rows
+        ],
+        "complete": all(row.texts is not None for row in rows),
+        "devices": gpus,
+        "hours": hours / gpus,
+        "device_hours": hours,
+        "bytes": sum(row.size for row in rows),
+        "dollars": None if price is None else hours * price,
+    }
 
 
 def _table(rows: list[Estimate]) -> None:

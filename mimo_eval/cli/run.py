@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mimo_eval.cli.options import data_option, languages_option, load_models, model_options, output_option
+from mimo_eval.cli.options import (
+    benchmark_option,
+    data_option,
+    format_option,
+    languages_option,
+    load_models,
+    model_options,
+    output_option,
+)
 from mimo_eval.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,20 +27,24 @@ DEFAULT = "mimo-mini"
 
 @click.command()
 @click.argument("models", nargs=-1)
-@click.option("-b", "--benchmark", default="mini", show_default=True, help="Name, YAML file, or a collection's folder.")
+@benchmark_option
 @click.option(
-    "--mix", "mixes", multiple=True, metavar="MIX", help="Instead of the benchmark's, such as 'partition(en=0.7,de=0.3)'."
+    "--mix", "mixes", multiple=True, metavar="MIX", help="Mix instead of the benchmark's, such as 'partition(en=0.7,de=0.3)'."
 )
-@click.option("--measures", metavar="MEASURES", help="Instead of the benchmark's, such as 'nDCG@10 R@100'.")
-@click.option("--depth", type=click.IntRange(1, 100_000), help="Documents kept per query.")
+@click.option("--measures", metavar="MEASURES", help="Measures instead of the benchmark's, such as 'nDCG@10 R@100'.")
+@click.option("--depth", type=click.IntRange(1, 100_000), help="Documents kept per query; the benchmark's number if not given.")
 @languages_option
 @data_option
 @output_option
-@click.option("--format", "layout", type=click.Choice(["table", "json", "csv", "markdown", "latex"]), default="table")
+@format_option("table", "json", "csv", "markdown", "latex")
 @click.option("--save-runs", is_flag=True, help="Also write TREC runs and qrels of every corpus.")
 @click.option("--again", is_flag=True, help="Evaluate even if the result is there.")
 @click.option(
-    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="What encodes, and searches."
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who encodes and searches: this process, or a Ray cluster.",
 )
 @click.option(
     "--index",
@@ -41,7 +53,7 @@ DEFAULT = "mimo-mini"
     "'HNSW32:efSearch=128', 'IVF1264,Flat:nprobe=32' or 'PQ96x4fs,RFlat:k_factor_rf=10'. Scores are then approximate, are "
     "marked so, and are compared with none by another search; the recall against exact search is measured and printed.",
 )
-@click.option("--address", help="Of the Ray cluster; else $RAY_ADDRESS, or one that is started on this machine.")
+@click.option("--address", help="Address of the Ray cluster; else $RAY_ADDRESS, or one that is started on this machine.")
 @model_options
 def command(
     models: tuple[str, ...],
@@ -69,24 +81,16 @@ def command(
     if address and engine != "ray":
         raise ConfigError(f"--address {address}: is of a Ray cluster; add --engine ray")
     from mimo_eval import evaluation
-    from mimo_eval import languages as codes
     from mimo_eval.benchmark import load_benchmark
     from mimo_eval.cli import tables
     from mimo_eval.cli.cache import outdated_lines
     from mimo_eval.cli.console import stdout
     from mimo_eval.cli.progress import Bars
     from mimo_eval.cluster import RayEngine
-    from mimo_eval.measures import parse
     from mimo_eval.models.loading import model_name
     from mimo_eval.search.index_spec import IndexSpec
 
-    chosen = evaluation.changed(
-        load_benchmark(benchmark),
-        languages=codes.parse_languages(languages),
-        mixes=mixes,
-        measures=[str(m) for m in parse(measures)] if measures else None,
-        depth=depth,
-    )
+    chosen = load_benchmark(benchmark, languages=languages, mixes=mixes, measures=measures, depth=depth)
     if index is not None:
         IndexSpec.parse(index)  # refused before models are loaded
     loaded = load_models(models or (DEFAULT,), **options)

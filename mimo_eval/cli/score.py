@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mimo_eval.cli.options import data_option
+from mimo_eval.cli.options import data_option, format_option
 
 if TYPE_CHECKING:
     from mimo_eval.integrations.run_scores import ScoredRun
@@ -17,17 +17,24 @@ FILE = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("run", type=FILE)
-@click.option("--qrels", required=True, type=FILE, help="Judgements, TREC's or BEIR's layout.")
-@click.option("--measures", default="nDCG@10 R@100 RR@10", show_default=True, help="As ir-measures writes them, and ours.")
+@click.option("--qrels", required=True, type=FILE, help="File of judgements in TREC's or BEIR's layout.")
+@click.option(
+    "--measures", default="nDCG@10 R@100 RR@10", show_default=True, help="Measures as ir-measures writes them, and ours."
+)
 @click.option(
     "--languages",
     metavar="SOURCE",
-    help="A table (document id, language), a collection, 'ids' for ids that read {lang}:{id}, or 'none'. "
-    "If not given, ids that all read so are taken.",
+    help="Where documents' languages come from: a table (document id, language), a collection, 'ids' for ids that read "
+    "{lang}:{id}, or 'none'. If not given, ids that all read so are taken.",
 )
-@click.option("--query-languages", type=FILE, metavar="FILE", help="A table for queries; --languages is then the whole corpus.")
+@click.option(
+    "--query-languages",
+    type=FILE,
+    metavar="FILE",
+    help="Table of the queries' languages; --languages is then the whole corpus.",
+)
 @click.option("--queries", "per_query", type=FILE, metavar="FILE", help="Write the scores of each query to this CSV file.")
-@click.option("--format", "layout", type=click.Choice(["table", "json", "csv"]), default="table")
+@format_option("table", "json", "csv")
 @data_option
 def command(
     run: Path,

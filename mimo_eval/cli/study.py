@@ -12,9 +12,14 @@ from mimo_eval.cli.options import data_option
 
 @click.command()
 @click.argument("name")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Folder of results; else studies/NAME.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder where results are kept; studies/NAME if not given.",
+)
 @data_option
-@click.option("--smoke", is_flag=True, help="The small version of the study, to see that everything works.")
+@click.option("--smoke", is_flag=True, help="Run the small version of the study, to see that everything works.")
 @click.option("--report", is_flag=True, help="Train nothing; write the tables of what is there.")
 def command(name: str, output: Path | None, data: Path | None, smoke: bool, report: bool) -> None:
     """Run a study, NAME of one that comes with the package or a YAML file, and write its tables, figure and page.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mimo_eval.comparison.stored import date, labels
+from mimo_eval.markdown import escaped
 from mimo_eval.measures import ONE_LANGUAGE, Direction, LanguageMeasure
 from mimo_eval.measures import direction as direction_of
 from mimo_eval.results import Result, SettingScores
@@ -39,7 +41,7 @@ def terminal(results: Sequence[Result], console: Console) -> None:
     :param results: one per model, of the same benchmark.
     :param console: where to print.
     """
-    names = [result.label for result in results]
+    names = labels(results)
     for index, setting in enumerate(results[0].settings):
         rows = [result.settings[index] for result in results]
         recipe = f" [{setting.mix}]" if "(" in setting.mix else ""
@@ -49,12 +51,12 @@ def terminal(results: Sequence[Result], console: Console) -> None:
         for line in _notes(rows, names):
             console.print(f"[dim]{escape(line)}[/dim]")
         console.print()
-    for result in results:
-        by_language = _language_table(result)
+    for result, name in zip(results, names, strict=True):
+        by_language = _language_table(result, name)
         if by_language is not None:
             console.print(by_language)
-    for result in results:
-        console.print(f"[dim]{escape(_footnote(result))}[/dim]", highlight=False)
+    for result, name in zip(results, names, strict=True):
+        console.print(f"[dim]{escape(f'{name}: {_footnote(result)}')}[/dim]", highlight=False)
 
 
 def _setting_tables(rows: Sequence[SettingScores], names: Sequence[str]) -> Iterator[Table]:
@@ -116,14 +118,14 @@ def _cell(value: float | None, best: bool = False) -> str:
     return f"[green]{text}[/green]" if best else text
 
 
-def _language_table(result: Result) -> Table | None:
+def _language_table(result: Result, name: str) -> Table | None:
     """Return one measure by query language, one column per setting: the main one, or the first that was asked for."""
     languages = sorted({lang for s in result.settings for lang in s.table})
     known = [name for s in result.settings for name in s.scores]
     if len(languages) < 2 or not known:
         return None
     measure = result.settings[0].main if result.settings[0].main in known else known[0]
-    table = Table(title=f"{escape(result.label)} · {measure} by query language", box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(title=f"{escape(name)} · {measure} by query language", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("query")
     for setting in result.settings:
         table.add_column(setting.setting.removeprefix("multi-") if "(" not in setting.mix else setting.mix, justify="right")
@@ -140,7 +142,7 @@ def _over_columns(setting: SettingScores, lang: str, measure: str) -> float | No
 
 def _footnote(result: Result) -> str:
     """Say when, how and on what a result came about: it may be an earlier run's."""
-    when = f"evaluated {result.created[:16].replace('T', ' ')} UTC in {result.timings.get('total', 0.0):.1f} s"
+    when = f"evaluated {date(result)} in {result.timings.get('total', 0.0):.1f} s"
     texts = f"{result.encoded['encoded']:,} texts encoded, {result.encoded['read']:,} read from the store"
     revisions = ", ".join(
         f"{c['name']}@{c['revision'][:12]}{' (machine-translated)' if c.get('machine_translated') else ''}"
@@ -148,7 +150,7 @@ def _footnote(result: Result) -> str:
     )
     how = "".join(f", recall {a.overall.at_depth:.4f} on {a.collection}" for a in result.approximate)
     search = f"{result.search}, {result.searched}{how}" if how else result.search
-    return f"{result.model['name']}: {when}, {texts}, search by {search}, data {revisions}"
+    return f"{when}, {texts}, search by {search}, data {revisions}"
 
 
 def geometry(results: Sequence[Result]) -> Iterator[Table | Text]:
@@ -188,8 +190,9 @@ def _diagnostic(found: dict[str, Any], name: str) -> str:
 
 
 def frame(results: Sequence[Result]) -> pd.DataFrame:
-    """Return the averages of several results as one table."""
-    return pd.concat([result.frame() for result in results], ignore_index=True)
+    """Return the averages of several results as one table; results of one name are told apart by a number."""
+    named = zip(results, labels(results), strict=True)
+    return pd.concat([result.frame().assign(model=name) for result, name in named], ignore_index=True)
 
 
 def as_json(results: Sequence[Result]) -> str:
@@ -205,10 +208,9 @@ def as_csv(results: Sequence[Result]) -> str:
 def as_markdown(results: Sequence[Result]) -> str:
     """Return the averages as a Markdown table."""
     table = frame(results)
-    lines = ["| " + " | ".join(table.columns) + " |", "|" + "|".join(_align(table[c]) for c in table.columns) + "|"]
-    lines += [
-        "| " + " | ".join(_plain(value).replace("|", "\\|") for value in row) + " |" for row in table.itertuples(index=False)
-    ]
+    rows: list[Iterable[Any]] = [table.columns, *table.itertuples(index=False)]
+    lines = [f"| {' | '.join(escaped(_plain(value)) for value in row)} |" for row in rows]
+    lines.insert(1, f"|{'|'.join(_align(table[c]) for c in table.columns)}|")
     return "\n".join(lines)
 
 

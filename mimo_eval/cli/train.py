@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the model; else the recipe's.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder where the model is written; else the recipe's.")
 @data_option
 @click.option(
-    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Instead of the recipe's, such as stages.joint.lr=0.01."
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Setting instead of the recipe's, such as stages.joint.lr=0.01.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was broken off.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done: rows, steps, teacher texts, memory, downloads.")

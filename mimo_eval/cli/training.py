@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -14,23 +13,21 @@ from rich.table import Table
 from rich.text import Text
 
 from mimo_eval.cli.console import stdout
+from mimo_eval.cli.progress import Every, clock
 from mimo_eval.collections.downloads import readable
 from mimo_eval.training.trainer import Report, Watcher
 
 if TYPE_CHECKING:
     from mimo_eval.training.plan import Plan
 
-SECONDS = 10
-"""Between lines where stderr is no terminal."""
-
 
 class Lines(Watcher):
-    """One line on stderr that changes; in a file, a line every ten seconds, at each validation and at the end of a stage."""
+    """One line on stderr that changes; in a file, a line every half minute, at each validation and at the end of a stage."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
-        self.told = 0.0
+        self.every = Every()
 
     def __enter__(self) -> Lines:
         if self.console.is_terminal:
@@ -46,8 +43,7 @@ class Lines(Watcher):
         lasting = "validation" in report.parts or report.step == report.steps
         if self.console.is_terminal and not lasting:
             self.live.update(Text(text), refresh=True)
-        elif lasting or time.monotonic() - self.told >= SECONDS:
-            self.told = time.monotonic()
+        elif self.every.due() or lasting:
             self.console.print(Text(text), soft_wrap=True)
 
     def note(self, text: str) -> None:
@@ -62,10 +58,7 @@ def line(report: Report) -> str:
     :return: stage, steps, losses, rate and time left.
     """
     parts = ", ".join(f"{name} {value:.4f}" for name, value in report.parts.items())
-    minutes, seconds = divmod(round(report.left), 60)
-    hours, minutes = divmod(minutes, 60)
-    left = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-    return f"{report.stage} {report.step:,}/{report.steps:,}  {parts}  {report.rate:,.0f} rows/s  {left} left"
+    return f"{report.stage} {report.step:,}/{report.steps:,}  {parts}  {report.rate:,.0f} rows/s  {clock(report.left)} left"
 
 
 def plan_tables(name: str, plan: Plan) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from mimo_eval.collections.collection import Collection, Rows, Texts
 from mimo_eval.collections.records import Info, Judgement, Problems, Source, Text, lacking
 from mimo_eval.collections.remote import Downloadable, Published, Remote, Repo
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.languages import normalise
+from mimo_eval.languages import normalise, parse_languages
 from mimo_eval.registry import Registry
-from mimo_eval.shared import shared_store
-from mimo_eval.specs import Spec, parse_spec
+from mimo_eval.shared import SharedStore, shared_store
+from mimo_eval.specs import Spec, check_arguments, parse_spec, python_names
 
 __all__ = [
     "SOURCES",
@@ -63,28 +63,34 @@ SOURCES: Registry[Any] = Registry(
 
 
 def load(
-    name: str, *, data: Path | None = None, languages: tuple[str, ...] | None = None, problems: Problems | None = None
+    name: str,
+    *,
+    data: str | Path | None = None,
+    languages: str | Sequence[str] | None = None,
+    problems: Problems | None = None,
 ) -> Collection:
     """Load a collection by name, or from a folder of the user's.
 
     :param name: a registered name, with options if need be (`xquad-r(level=sentence)`), or a path.
     :param data: the folder with the collection's files, or an archive; otherwise `$MIMO_EVAL_DATA/NAME` is looked at, and what
         is not there is downloaded, if the source says from where and it is not too large to do so unasked.
-    :param languages: languages to read; None for all.
+    :param languages: languages to read, `"en,de"` or a sequence; None for all.
     :param problems: a place for the problems met; see `build`.
     :return: the collection.
     :raises ConfigError: for an unknown name or option.
     :raises DataError: if the files are missing or wrong.
     """
-    if (found := from_store(name, data, languages)) is not None:
+    folder = None if data is None else Path(data)
+    chosen = parse_languages(languages) if isinstance(languages, str) else None if languages is None else tuple(languages)
+    if (found := from_store(name, folder, chosen)) is not None:
         return found
-    source, key = source_for(name, data, languages)
+    source, key = source_for(name, folder, chosen)
     collection = build(source, key, problems)
-    if (shared := shared_store()) is not None:
-        elsewhere.note(shared, *_called(name, languages), collection)
-    absent = {normalise(lang) for lang in languages or ()} - set(collection.languages)
+    if isinstance(shared := shared_store(), SharedStore):
+        elsewhere.note(shared, *_called(name, chosen), collection)
+    absent = {normalise(lang) for lang in chosen or ()} - set(collection.languages)
     if absent:
-        raise lacking(collection.name, absent, collection.languages)
+        raise lacking(collection.name, absent, collection.languages, asked=True)
     return collection
 
 
@@ -102,7 +108,7 @@ def from_store(
     :raises DataError: if it is named there, but not complete.
     """
     shared = shared_store()
-    if shared is None or _here(name, data):
+    if not isinstance(shared, SharedStore) or _here(name, data):
         return None
     return elsewhere.find(shared, *_called(name, languages), at_most)
 
@@ -163,7 +169,7 @@ def source_for(name: str, data: Path | None, languages: tuple[str, ...] | None) 
             data = local_folder(spec.name) or _downloaded(spec, wanted)
         elif data is not None and data.is_file():
             data = archives.unpacked(data)
-        source: Source = kind(data=data, wanted=wanted, **spec.kwargs)
+        source: Source = kind(data=data, wanted=wanted, **python_names(kind, spec.kwargs))
     return source, f"{spec}|{','.join(wanted or ())}"
 
 
@@ -183,7 +189,7 @@ def remote_of(name: str, languages: tuple[str, ...] | None = None) -> Remote | N
     if not isinstance(kind, Downloadable):
         return None
     with _options_checked(spec):
-        return kind.remote(wanted, **spec.kwargs)
+        return kind.remote(wanted, **python_names(kind.remote, spec.kwargs))
 
 
 def _spec(name: str) -> Spec:
@@ -222,15 +228,12 @@ def _parameters(spec: Spec) -> Mapping[str, inspect.Parameter]:
 
 @contextmanager
 def _options_checked(spec: Spec) -> Iterator[None]:
-    """Refuse options that a source does not have before it sees them."""
-    known = [name for name in _parameters(spec) if name not in ("data", "wanted")]
-    anything = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in _parameters(spec).values())
-    if not anything and (unknown := [key for key in spec.kwargs if key not in known]):
-        raise ConfigError(f"'{spec}': no option {', '.join(unknown)}; options of this collection: {', '.join(known) or 'none'}")
+    """Refuse options that a source does not have before it sees them, and values that are of another kind than it expects."""
+    check_arguments(spec.name, SOURCES.get(spec.name), (), spec.kwargs, ours=("data", "wanted"))
     try:
         yield
     except TypeError as error:
-        raise ConfigError(f"'{spec}': {error}; options of this collection: {', '.join(known) or 'none'}") from error
+        raise ConfigError(f"'{spec}': an option has a value of another kind than is expected ({error})") from error
 
 
 def local_folder(name: str) -> Path | None:
@@ -241,7 +244,7 @@ def local_folder(name: str) -> Path | None:
 
 def _downloaded(spec: Spec, wanted: tuple[str, ...] | None) -> Path:
     kind = SOURCES.get(spec.name)
-    remote = kind.remote(wanted, **spec.kwargs) if isinstance(kind, Downloadable) else None
+    remote = kind.remote(wanted, **python_names(kind.remote, spec.kwargs)) if isinstance(kind, Downloadable) else None
     if remote is None or not remote.repos:
         raise DataError(
             f"where are the files of '{spec.name}'? Give --data FOLDER, or put them into $MIMO_EVAL_DATA/{spec.name}"

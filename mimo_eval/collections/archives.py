@@ -6,7 +6,6 @@ import lzma
 import os
 import shutil
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from mimo_eval.digests import digest
 from mimo_eval.errors import DataError
-from mimo_eval.files import cache_dir, digest, inside, unwritten
+from mimo_eval.files import cache_dir, inside, new_folder, unwritten
 
 LIMIT = 50 * 2**30
 """Bytes that an archive may hold unpacked."""
@@ -39,7 +39,7 @@ def unpacked(path: Path, limit: int = LIMIT) -> Path:
     if not folder.is_dir():
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpack-"))
+            temporary = new_folder(folder.parent, ".unpack-")
         except OSError as error:
             raise unwritten(folder.parent, error) from error
         try:

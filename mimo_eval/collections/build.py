@@ -17,10 +17,12 @@ from mimo_eval.collections import numbers
 from mimo_eval.collections.collection import Collection, Texts
 from mimo_eval.collections.hashes import Hashes
 from mimo_eval.collections.jsonl import clean
+from mimo_eval.collections.judged import judged
 from mimo_eval.collections.kept import META, kept
-from mimo_eval.collections.records import Judgement, Problems, Source, Text, namespaced
+from mimo_eval.collections.records import Problems, Source, Text, namespaced
+from mimo_eval.digests import MultisetHash, digest
 from mimo_eval.errors import DataError
-from mimo_eval.files import MultisetHash, cache_dir, digest, read_json, write_json
+from mimo_eval.files import cache_dir, read_json, write_json
 
 FORMAT = "5"
 """Of the folders, and of what this package makes of a source's files: raise it when either changes, such as which texts a
@@ -53,7 +55,7 @@ def built(source: Source, key: str) -> Collection | None:
     folder = _folder(source.info.name, key, source.files())
     try:
         return Collection.open(folder) if (folder / META).exists() else None
-    except DataError:
+    except (DataError, PermissionError):
         return None
 
 
@@ -95,7 +97,7 @@ def build_texts(name: str, files: list[Path], read: Callable[[Problems], Iterabl
 
     def write(folder: Path) -> None:
         problems = Problems()
-        side = _Side(read, folder / "texts.arrow", problems, named=False, titled=True, slotted=False)
+        side = Side(read, folder / "texts.arrow", problems, named=False, titled=True, slotted=False)
         if not len(side.ids):
             problems.add("no texts", ", ".join(map(str, files)) or name)
         problems.refuse(name)
@@ -132,16 +134,16 @@ def _stamps(files: list[Path]) -> Iterator[str]:
 
 def _write(source: Source, folder: Path, problems: Problems) -> None:
     named = not source.grouped_judgements
-    documents = _Side(source.documents, folder / "documents.arrow", problems, named, titled=True)
-    queries = _Side(source.queries, folder / "queries.arrow", problems, named, titled=False)
+    documents = Side(source.documents, folder / "documents.arrow", problems, named, titled=True)
+    queries = Side(source.queries, folder / "queries.arrow", problems, named, titled=False)
     for side, what in ((documents, "documents"), (queries, "queries")):
         if not len(side.ids):
             problems.add("no texts", ", ".join(map(str, source.files()[:5])) or source.info.name, f"no {what}")
-    qrels = _judgements(source, documents, queries, problems)
+    qrels = judged(source, documents, queries, problems)
     problems.refuse(source.info.name)
     content = MultisetHash()
     for row in qrels.itertuples(index=False):
-        content.add((row.query_group, row.doc_group, str(row.relevance)))
+        content.add((str(row.query_group), str(row.doc_group), str(row.relevance)))
     qrels.to_parquet(folder / "qrels.parquet", index=False)
     for side in (documents, queries):
         side.number()
@@ -163,7 +165,7 @@ def _revision(*parts: MultisetHash) -> str:
     return blake2b("".join(part.hexdigest() for part in parts).encode(), digest_size=32).hexdigest()
 
 
-class _Side:
+class Side:
     """Documents or queries on their way to disk; what must be remembered of each, 24 bytes, waits there too."""
 
     def __init__(
@@ -250,6 +252,16 @@ class _Side:
                 if _hash(key) in repeats:
                     seen.setdefault(key, text.where)
 
+    def find(self, names: list[str]) -> np.ndarray:
+        """Return the row of each id, the first of several, or -1; in pieces, so that memory does not grow with the rows."""
+        wanted, place = np.unique(np.array([_hash(n) for n in names], np.uint64), return_inverse=True)
+        rows = np.full(len(wanted), -1)
+        for start, piece in self.ids.pieces() if len(wanted) else ():
+            at = np.searchsorted(wanted, piece).clip(max=len(wanted) - 1)
+            hits = np.flatnonzero((wanted[at] == piece) & (rows[at] < 0))[::-1]
+            rows[at[hits]] = start + hits
+        return rows[place]
+
     def group_names(self, rows: np.ndarray | None = None) -> list[str]:
         """Return the groups of some rows, or of all, from the file just written."""
         import pyarrow as pa
@@ -303,87 +315,3 @@ def _is_empty(text: str) -> bool:
 
 def _hash(text: str) -> int:
     return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
-
-
-def _judgements(source: Source, documents: _Side, queries: _Side, problems: Problems) -> Any:
-    import pandas as pd
-
-    earlier = sum(problems.errors.values())
-    judged = list(source.judgements(problems))
-    # unreadable judgements and missing texts are noted as such
-    if all(j.relevance <= 0 for j in judged) and sum(problems.errors.values()) == earlier and documents.ids and queries.ids:
-        problems.add("no judgements", judged[0].where if judged else _qrels_files(source))
-    if source.grouped_judgements:
-        asked, stored = queries.among({j.query for j in judged}), documents.among({j.document for j in judged})
-        keep = [j for j in judged if _both_known(j, asked, stored, problems)]
-        table = pd.DataFrame({"query_group": [j.query for j in keep], "doc_group": [j.document for j in keep]}, dtype=object)
-    else:
-        keep, rows = _resolve(judged, queries, documents, problems)
-        table = pd.DataFrame(
-            {"query_group": queries.group_names(rows[0]), "doc_group": documents.group_names(rows[1])}, dtype=object
-        )
-    table["relevance"] = np.array([j.relevance for j in keep], np.int32)
-    merged = table.groupby(["query_group", "doc_group"], sort=True)["relevance"].agg(["max", "min"]).reset_index()
-    differing = merged.loc[merged["max"] != merged["min"], ["query_group", "doc_group"]]
-    _note_differing(set(differing.itertuples(index=False, name=None)), table, keep, problems)
-    _note_unanswerable(merged, queries, problems)
-    return merged.rename(columns={"max": "relevance"})[["query_group", "doc_group", "relevance"]].astype({"relevance": "int32"})
-
-
-def _qrels_files(source: Source) -> str:
-    return ", ".join(str(path) for path in source.files() if "qrels" in path.parent.name + path.name) or source.info.name
-
-
-def _both_known(judgement: Judgement, queries: set[str], documents: set[str], problems: Problems) -> bool:
-    for name, known, what in ((judgement.query, queries, "query"), (judgement.document, documents, "document")):
-        if name not in known:
-            problems.add("orphan judgement", judgement.where, f"no {what} group {name!r}")
-            return False
-    return True
-
-
-def _resolve(
-    judged: list[Judgement], queries: _Side, documents: _Side, problems: Problems
-) -> tuple[list[Judgement], tuple[np.ndarray, np.ndarray]]:
-    """Find the rows that judgements name, dropping and noting orphans."""
-    rows = [_find(side, [getattr(j, field) for j in judged]) for side, field in ((queries, "query"), (documents, "document"))]
-    known = (rows[0] >= 0) & (rows[1] >= 0)
-    for i in np.flatnonzero(~known):
-        what = "query" if rows[0][i] < 0 else "document"
-        problems.add("orphan judgement", judged[i].where, f"no {what} {getattr(judged[i], what)!r}")
-    return [judged[i] for i in np.flatnonzero(known)], (rows[0][known], rows[1][known])
-
-
-def _find(side: _Side, names: list[str]) -> np.ndarray:
-    """Return the row of each id, the first of several, or -1; in pieces, so that memory does not grow with the rows."""
-    wanted, place = np.unique(np.array([_hash(n) for n in names], np.uint64), return_inverse=True)
-    rows = np.full(len(wanted), -1)
-    for start, piece in side.ids.pieces() if len(wanted) else ():
-        at = np.searchsorted(wanted, piece).clip(max=len(wanted) - 1)
-        hits = np.flatnonzero((wanted[at] == piece) & (rows[at] < 0))[::-1]
-        rows[at[hits]] = start + hits
-    return rows[place]
-
-
-def _note_differing(pairs: set[tuple[str, str]], table: Any, judged: list[Judgement], problems: Problems) -> None:
-    """Note the pairs of groups that have several judgements, with the places of the first and of the first other one."""
-    first: dict[tuple[str, str], Judgement] = {}
-    for query, document, judgement in zip(table["query_group"], table["doc_group"], judged if pairs else [], strict=False):
-        pair = (query, document)
-        if pair not in pairs:
-            continue
-        other = first.setdefault(pair, judgement)
-        if other.relevance != judgement.relevance:
-            detail = f"{query} {document} is {judgement.relevance}, and {other.relevance} at {other.where}"
-            problems.add("judgements differ within a group", judgement.where, detail)
-            pairs.remove(pair)
-
-
-def _note_unanswerable(merged: Any, queries: _Side, problems: Problems) -> None:
-    answerable = set(merged.loc[merged["max"] > 0, "query_group"])
-    if all(group in answerable for group in queries.group_names()):
-        return
-    for text, lang in queries.again():
-        name = namespaced(text.id, lang)
-        if (text.group or name) not in answerable:
-            problems.add("query without a relevant document", text.where, name)

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mimo_eval.collections.numbers import Arrays, Numbers, StoredArrays, leading, pieces, shown, take
 from mimo_eval.collections.records import Info
+from mimo_eval.digests import text_hash
 from mimo_eval.errors import DataError
-from mimo_eval.files import read_json, text_hash
+from mimo_eval.files import read_json
 from mimo_eval.locks import Use
 
 if TYPE_CHECKING:
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
 
 Rows = dict[str, np.ndarray]
 """Language to rows of texts, ascending."""
+
+
+class Records(NamedTuple):
+    """Some texts, compared with what was written when the collection was built."""
+
+    columns: dict[str, list[str]]
+    """id, text, lang, group, and for documents title."""
+    shown: list[str]
+    """What a model sees: the title, if there is one, then the text."""
+    hashes: np.ndarray
+    """(n, 16) uint8: hash of what a model sees."""
 
 
 class Texts:
@@ -153,17 +165,27 @@ class Texts:
         :return: one string per row.
         :raises DataError: if a text is not what was written when the collection was built.
         """
+        return self.records(rows).shown
+
+    def records(self, rows: np.ndarray | Sequence[int]) -> Records:
+        """Return all that is known of some texts.
+
+        :param rows: n row numbers.
+        :return: their columns, and what a model sees of them.
+        :raises DataError: if a text is not what was written when the collection was built.
+        """
         rows = np.asarray(rows, np.int64)
-        batch = self.dataset[rows]
-        texts = shown(batch.get("title"), batch["text"])
-        wrong = np.flatnonzero(leading(b"".join(map(text_hash, texts))) != self.text_hash[rows])
+        columns = self.dataset[rows]
+        texts = shown(columns.get("title"), columns["text"])
+        hashes = np.frombuffer(b"".join(map(text_hash, texts)), np.uint8).reshape(-1, 16)
+        wrong = np.flatnonzero(leading(hashes) != self.text_hash[rows])
         if len(wrong):
             files = ", ".join(str(file["filename"]) for file in self.dataset.cache_files)
             raise DataError(
                 f"{files}: damaged, the text of '{self.ids(rows[wrong[:1]])[0]}' is not what was written; "
                 "`mimo-eval cache verify --repair` removes what is damaged, and the next run makes it again"
             )
-        return texts
+        return Records(columns, texts, hashes)
 
 
 @dataclass(frozen=True)

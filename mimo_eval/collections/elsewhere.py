@@ -9,8 +9,9 @@ from pathlib import Path
 from mimo_eval.collections.build import FORMAT
 from mimo_eval.collections.collection import Collection
 from mimo_eval.collections.kept import META, kept
+from mimo_eval.digests import digest
 from mimo_eval.errors import DataError
-from mimo_eval.files import cache_dir, digest, read_json, write_json
+from mimo_eval.files import cache_dir, read_json, write_json
 from mimo_eval.shared import SharedStore
 
 FOLDER_NAME = re.compile(r"\w[\w.-]*")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,52 +67,60 @@ class FolderSource:
         return [*files, self.folder / INFO] if (self.folder / INFO).is_file() else files
 
     def documents(self, problems: Problems) -> Iterator[Text]:
-        """Yield the documents of the wanted languages; if there are none, say which there are."""
-        found, others = False, set[str]()
+        """Yield the documents of the wanted languages.
+
+        :param problems: where problems are noted.
+        :yield: the documents.
+        :raises DataError: if the folder has no text in a wanted language; the message has all languages that there are.
+        """
+        _ = self._unwanted
         for part in self.parts:
-            for text in read_texts(part.corpus, problems, part.lang, prefix=bool(part.lang)):
-                if self._is_wanted(text):
-                    found = True
-                    yield text
-                else:
-                    others.add(languages.normalise(text.lang))
-        if others and not found:
-            raise lacking(self.info.name, self.wanted or (), others)
+            texts = read_texts(part.corpus, problems, part.lang, prefix=bool(part.lang))
+            yield from (text for text in texts if self._is_wanted(_code(text)))
 
     def queries(self, problems: Problems) -> Iterator[Text]:
         """Yield the queries of the wanted languages."""
         for part in self.parts:
             texts = read_texts(part.queries, problems, part.lang, prefix=bool(part.lang))
-            yield from (text for text in texts if self._is_wanted(text))
+            yield from (text for text in texts if self._is_wanted(_code(text)))
 
     def judgements(self, problems: Problems) -> Iterator[Judgement]:
         """Yield the judgements; those of unwanted languages are passed over, not orphans."""
-        unwanted = self._unwanted()
+        unwanted = self._unwanted
         for part in self.parts:
             for judgement in read_judgements(part.qrels, problems, "" if self.grouped_judgements else part.lang):
                 if judgement.query not in unwanted and judgement.document not in unwanted:
                     yield judgement
 
-    def _is_wanted(self, text: Text) -> bool:
-        if self.wanted is None:
-            return True
-        try:
-            return languages.normalise(text.lang) in self.wanted
-        except DataError:
-            return True  # kept, so that the check names it
+    def _is_wanted(self, lang: str | None) -> bool:
+        return self.wanted is None or lang is None or lang in self.wanted  # what is no language is kept: the check names it
 
+    @cached_property
     def _unwanted(self) -> set[str]:
-        """Return the names, ids or groups, that only texts of unwanted languages have."""
+        """The names, ids or groups, that only texts of unwanted languages have; a wanted language without texts is refused."""
         if self.wanted is None:
             return set()
         names: tuple[set[str], set[str]] = (set(), set())
+        there, problems = set[str | None](), Problems()
         for part in self.parts:
             for path in (part.corpus, part.queries):
-                for text in read_texts(path, Problems(), part.lang, prefix=bool(part.lang)):
+                for text in read_texts(path, problems, part.lang, prefix=bool(part.lang)):
+                    there.add(lang := _code(text))
                     name = text.group if self.grouped_judgements else text.id
                     if name:
-                        names[self._is_wanted(text)].add(name)
+                        names[self._is_wanted(lang)].add(name)
+        present = {lang for lang in there if lang}
+        if present == there and not problems.errors and (absent := set(self.wanted) - present):  # else more is wrong
+            raise lacking(self.info.name, absent, present)
         return names[False] - names[True]
+
+
+def _code(text: Text) -> str | None:
+    """Return the language of a text; None if it says none that is known."""
+    try:
+        return languages.normalise(text.lang)
+    except DataError:
+        return None
 
 
 def read_info(path: Path) -> dict[str, Any]:

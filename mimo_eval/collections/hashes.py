@@ -12,7 +12,9 @@ import numpy as np
 PIECE = 2**16
 """Hashes that are written or read at a time."""
 SORTED = 2**19
-"""Hashes that are sorted at a time."""
+"""Hashes that are sorted at a time, at least."""
+TIMES = 32
+"""Times that all hashes are read to find the repeated ones, at most."""
 
 
 class Hashes:
@@ -54,9 +56,9 @@ class Hashes:
     def repeated(self) -> set[int]:
         """Return the numbers that occur more than once.
 
-        All of them are read several times: each time those in one range of values are sorted, about SORTED of them.
+        All of them are read several times, at most TIMES: each time those in one range of values are sorted.
         """
-        parts, found = -(-len(self) // SORTED), set[int]()
+        parts, found = min(-(-len(self) // SORTED), TIMES), set[int]()
         for part in range(parts):
             first, end = (np.uint64(min(2**64 * n // parts, 2**64 - 1)) for n in (part, part + 1))
             last = part == parts - 1

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from mimo_eval.collections.jsonl import read_relevance
-from mimo_eval.collections.records import Info, Judgement, Problems, Text
+from mimo_eval.collections.records import Info, Judgement, Problems, Text, lacking
 from mimo_eval.collections.remote import Layout, Remote, Repo
 from mimo_eval.collections.tables import need_fields, read_records
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.files import parse_yaml
 from mimo_eval.languages import normalise
+from mimo_eval.safe_yaml import parse_yaml
 
 README = "README.md"
 README_BYTES = 5_000_000
@@ -276,9 +276,12 @@ def _pick(subsets: list[Subset], subset: str | None, wanted: tuple[str, ...] | N
         return found
     langs = {sub.name: {_language(sub.name, side) for side in (0, 1)} - {""} for sub in subsets}
     found = [sub for sub in subsets if wanted is None or not langs[sub.name] or langs[sub.name] <= set(wanted)]
+    there = set().union(*langs.values())
+    if all(langs.values()) and (absent := set(wanted or ()) - there):
+        raise lacking(repo.name, absent, there)
     if not found:
-        there = ", ".join(sorted(set().union(*langs.values())))
-        raise DataError(f"{repo.name} has no texts in {', '.join(wanted or ())}; it has {there}")
+        subsets_of = ", ".join("-".join(sorted(some)) for some in langs.values())
+        raise DataError(f"{repo.name} has no texts in {', '.join(wanted or ())} alone; it has {subsets_of}")
     return found
 
 

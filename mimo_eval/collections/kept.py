@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mimo_eval import locks
-from mimo_eval.errors import DataError
-from mimo_eval.files import checksums, file_checksum, inside, read_json, write_json, writing
-from mimo_eval.shared import SharedStore, shared_store
+from mimo_eval.digests import checksums, file_checksum
+from mimo_eval.errors import CacheError, DataError
+from mimo_eval.files import inside, new_folder, read_json, write_json, writing
+from mimo_eval.shared import Store, shared_store
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def kept(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None],
     """
     shared = shared_store(folder)
     if not again and (known := _known(folder, read)) is not None:
-        if shared is not None and (folder / CHECKSUMS).exists() and CHECKSUMS not in shared.names(folder):
+        if (folder / CHECKSUMS).exists() and shared.lacks(folder / CHECKSUMS):
             _put(shared, folder)
         return known
     with writing(folder):
@@ -49,30 +50,27 @@ def kept(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None],
     return read(folder)
 
 
-def _make(
-    folder: Path, read: Callable[[Path], T], write: Callable[[Path], None], shared: SharedStore | None, again: bool
-) -> None:
+def _make(folder: Path, read: Callable[[Path], T], write: Callable[[Path], None], shared: Store, again: bool) -> None:
     """Fetch a folder, or write it beside and move it into place, and let other machines have it."""
-    if shared is not None and not again and fetched(shared, folder):
+    if not again and fetched(shared, folder):
         return
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".build-"))
+    temporary = new_folder(folder.parent, ".build-")
     try:
         write(temporary)
         write_json(temporary / CHECKSUMS, checksums(temporary, CHECKSUMS))
         _move(temporary, folder, read)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    if shared is not None:
-        _put(shared, folder)
+    _put(shared, folder)
 
 
-def _put(shared: SharedStore, folder: Path) -> None:
+def _put(shared: Store, folder: Path) -> None:
     """Put a folder into the store that machines share, its checksums last: without them nothing is fetched."""
     for name in (*_said(folder / CHECKSUMS), CHECKSUMS):
         shared.put(folder / name)
 
 
-def fetched(shared: SharedStore, folder: Path) -> bool:
+def fetched(shared: Store, folder: Path) -> bool:
     """Fetch a folder from the store that machines share, its description last.
 
     :param shared: the store.
@@ -105,9 +103,9 @@ def _said(path: Path) -> dict[str, Any]:
 
 def _known(folder: Path, read: Callable[[Path], T]) -> T | None:
     """Return what was made before, or None if there is nothing or it is damaged."""
-    if not (folder / META).exists():
-        return None
     try:
+        if not (folder / META).exists():
+            return None
         _refuse_torn(folder)
         found = read(folder)
         locks.touch(folder)
@@ -115,6 +113,8 @@ def _known(folder: Path, read: Callable[[Path], T]) -> T | None:
     except DataError as error:
         logger.warning("%s; it is built again", error)
         return None
+    except PermissionError as error:
+        raise CacheError(f"{folder}: cannot be read ({error.strerror}); let its owner run: chmod -R a+rX '{folder}'") from error
 
 
 def _refuse_torn(folder: Path) -> None:
@@ -122,8 +122,11 @@ def _refuse_torn(folder: Path) -> None:
     try:
         said = read_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else {}
         for name, (size, _) in said.items():
-            if not (folder / name).is_file() or (folder / name).stat().st_size != size:
-                raise DataError(f"{folder / name}: missing or torn")
+            path = folder / name
+            with suppress(FileNotFoundError):  # another process may be moving the folder away
+                if path.stat().st_size == size:
+                    continue
+            raise DataError(f"{path}: missing or torn")
     except (AttributeError, TypeError, ValueError) as error:
         raise DataError(f"{folder / CHECKSUMS}: damaged ({error})") from error
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mimo_eval import mapped
-from mimo_eval.files import text_hash
+from mimo_eval.digests import text_hash
+from mimo_eval.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,8 +27,13 @@ PIECE = 2**14
 """Texts that are looked at in one go where all of them are."""
 READ = 2**10
 """Texts that are read in one go where all of them are."""
+PARTS = 256
+"""Parts into which many names are split, at most: of each part every record batch of the file is asked."""
 SAMPLE = 32
 """Names that are drawn for each part into which many are split before they are sorted."""
+
+MOST = 2**31 - 1
+"""Texts that there may be: rows are numbers of 32 bits here, in ranking keys and in judgements."""
 
 Fill = Callable[[np.ndarray], None]
 """Writes an array's content into it."""
@@ -110,9 +116,12 @@ class Numbers:
     :param column: gives a column of the texts; KeyError for one that they do not have.
     :param languages: the languages that occur, sorted.
     :param place: where arrays are made, or were.
+    :raises DataError: if there are more than MOST texts.
     """
 
     def __init__(self, column: Callable[[str], pa.ChunkedArray], languages: Sequence[str], place: Arrays) -> None:
+        if (count := len(column("id"))) > MOST:
+            raise DataError(f"{count:,} texts are more than the {MOST:,} that can be ranked together; take fewer languages")
         self.column, self.languages, self._place = column, languages, place
 
     def all(self) -> tuple[np.ndarray, ...]:
@@ -282,11 +291,11 @@ def in_order(names: pa.ChunkedArray, scratch: Callable[[Any, int], np.ndarray]) 
 
 
 def _bounds(names: pa.ChunkedArray) -> pa.Array:
-    """Return sorted bounds that split names into parts of about PIECE; fewer where many are equal."""
+    """Return sorted bounds that split names into parts of about PIECE, or into PARTS; fewer where many are equal."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    count = -(-len(names) // PIECE)
+    count = min(-(-len(names) // PIECE), PARTS)
     if count < 2:
         return pa.array([], names.type)
     drawn = take(names, np.random.default_rng(0).integers(len(names), size=SAMPLE * count))  # languages often come in turn

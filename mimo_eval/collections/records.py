@@ -41,16 +41,17 @@ def namespaced(identifier: str, lang: str) -> str:
     return identifier if identifier.startswith(f"{lang}:") else f"{lang}:{identifier}"
 
 
-def lacking(name: str, absent: Iterable[str], present: Iterable[str]) -> DataError:
+def lacking(name: str, absent: Iterable[str], present: Iterable[str], asked: bool = False) -> DataError:
     """Return the error for languages that a collection does not have, with the option that chooses others.
 
     :param name: the collection.
     :param absent: languages asked for in vain.
     :param present: languages that can be asked for.
+    :param asked: whether those are only what was asked for with success, and there may be more.
     :return: the error, to be raised.
     """
-    absent, there = ", ".join(sorted(absent)), sorted(present)
-    return DataError(f"{name} has no texts in {absent}; it has {', '.join(there)}: use --languages {','.join(there)}")
+    absent, there, whose = ", ".join(sorted(absent)), sorted(present), "of those asked for " if asked else ""
+    return DataError(f"{name} has no texts in {absent}; {whose}it has {', '.join(there)}: use --languages {','.join(there)}")
 
 
 @dataclass(frozen=True)

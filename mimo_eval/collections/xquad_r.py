@@ -156,8 +156,8 @@ class _Official:
         for lang, path in _official_files(data, folders):
             found.setdefault(lang, path)
         self.path = {lang: path for lang, path in found.items() if wanted is None or lang in wanted}
-        if found and not self.path:
-            raise lacking("xquad-r", wanted or (), found)
+        if found and (absent := set(wanted or ()) - set(found)):
+            raise lacking("xquad-r", absent, found)
         if not found:
             raise DataError(f"{data}: neither xquad.{{lang}}.json, nor LAReQA's {{lang}}.json, nor corpus.jsonl is here")
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from mimo_eval.comparison.stored import SEARCH, Stored, differs, labels, locate, protocol
 from mimo_eval.errors import DataError
 from mimo_eval.results import FILE, QUERIES, Result, SettingScores, read_queries, read_result
 
 KEYS = ["collection", "setting", "mix", "pool", "query_id", "lang", "group"]
-SCOPES = {"setting": "", "language": "lang", "pool": "pool"}
+SCOPES = {"setting": "", "language": "lang", "corpus": "pool"}
 """How far down differences are compared, each with those before it: scope to the column that it divides by."""
-SEARCH = "search"
-"""The part of a protocol that says whether search was exact."""
 SHOWN = 8
 """Most differing parts that a refusal names."""
 
@@ -104,23 +102,22 @@ class Paired:
 def read_sides(paths: Sequence[Path]) -> list[Side]:
     """Read results that are to be compared.
 
-    :param paths: `result.json`, its folder, or a folder further up that holds one result only.
+    :param paths: `result.json`, its folder, or a folder further up that holds results of one model: the newest is taken.
     :return: one side per result.
     :raises DataError: if one is missing or not a result, or if data or protocol differ; the message names the parts.
     """
     found = [locate(path) for path in paths]
     results = [read_result(path) for path in found]
-    names = [result.label for result in results]
-    labels = [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
-    parts = [_parts(path, result) for path, result in zip(found, results, strict=True)]
+    names = labels(results)
+    parts = [protocol(path, result) for path, result in zip(found, results, strict=True)]
     for i in range(1, len(parts)):
-        _refuse(f"{labels[0]} ({found[0]}) and {labels[i]} ({found[i]})", parts[0], parts[i])
-    return [Side(label, path, result, read_queries(path)) for label, path, result in zip(labels, found, results, strict=True)]
+        _refuse(f"{names[0]} ({found[0]}) and {names[i]} ({found[i]})", parts[0], parts[i])
+    return [Side(name, path, result, read_queries(path)) for name, path, result in zip(names, found, results, strict=True)]
 
 
 def notes(sides: Sequence[Side]) -> list[str]:
     """Return what differs from the first result without forbidding the comparison."""
-    first, said = sides[0], []
+    first, said = sides[0], list(_namesakes(sides))
     for side in sides[1:]:
         for role in ("query", "document"):
             pair = [s.result.fingerprints.get(role, {}).get("prompt") for s in (first, side)]
@@ -130,6 +127,17 @@ def notes(sides: Sequence[Side]) -> list[str]:
         if pair[0] != pair[1]:
             said.append(f"versions of mimo-eval differ: {pair[0]} ({first.label}) and {pair[1]} ({side.label})")
     return said
+
+
+def _namesakes(sides: Sequence[Side]) -> Iterator[str]:
+    """Tell results apart whose models have one name, each from the first of them."""
+    first: dict[str, Side] = {}
+    for side in sides:
+        before = first.setdefault(side.result.label, side)
+        if before.path != side.path:
+            two = [Stored(s.path, s.result, s.result.created) for s in (before, side)]
+            apart = " and ".join(f"{s.label} ({t.described()})" for s, t in zip((before, side), two, strict=True))
+            yield f"two results of one name: {apart}; the second {differs(*two)}"
 
 
 def pair(sides: Sequence[Side], measures: Sequence[str]) -> Iterator[Paired]:
@@ -152,54 +160,6 @@ def pair(sides: Sequence[Side], measures: Sequence[str]) -> Iterator[Paired]:
             parts[0][["pool", "query_id", "lang", "group"]].astype(str).reset_index(drop=True),
             tuple(part.drop(columns=KEYS).iloc[rows].reset_index(drop=True) for part, rows in zip(parts, order, strict=True)),
         )
-
-
-def locate(path: Path) -> Path:
-    """Return the JSON file of a result.
-
-    :param path: the file, its folder, or a folder further up that holds one result only.
-    :return: the file, which need not exist.
-    :raises DataError: if a folder holds no result, or several.
-    """
-    if not path.is_dir() or (path / FILE).exists():
-        return path / FILE if path.is_dir() else path
-    inside = sorted(path.rglob(FILE))
-    if len(inside) == 1:
-        return inside[0]
-    which = f"holds {len(inside)} results, choose one: " + ", ".join(str(p.parent.relative_to(path)) for p in inside[:SHOWN])
-    raise DataError(f"{path}: {which if inside else f'no {FILE} here; give the folder of a result of `mimo-eval run`'}")
-
-
-def _parts(path: Path, result: Result) -> dict[str, str]:
-    try:
-        return _protocol(result)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not a result of this version: {error!r} in benchmark or collections") from error
-
-
-def _protocol(result: Result) -> dict[str, str]:
-    """Return everything that must be equal, by name."""
-    tasks = result.benchmark.get("tasks", [])
-    parts = {
-        "benchmark": str(result.benchmark.get("name")),
-        "collections": ", ".join(str(c["name"]) for c in result.collections),
-    }
-    settings = iter(result.settings)
-    for number, (task, collection) in enumerate(zip(tasks, result.collections, strict=False), 1):
-        where = str(collection["name"]) + (f" (task {number})" if len(tasks) > 1 else "")
-        parts[f"{where}: revision"] = str(collection["revision"])[:16]
-        parts[f"{where}: languages"] = ", ".join(sorted({*collection["counts"]["documents"], *collection["counts"]["queries"]}))
-        for kind, count in collection["counts"].items():
-            if isinstance(count, dict):
-                parts |= {f"{where}: {kind} in {lang}": str(n) for lang, n in count.items()}
-            else:
-                parts[f"{where}: {kind.replace('_', ' ')}"] = str(count)
-        mine = list(islice(settings, len(task["mixes"])))
-        parts[f"{where}: mixes"] = ", ".join(s.mix for s in mine)
-        for s in mine:
-            parts[f"{where}: seed of {s.mix}"] = str(s.seed)
-            parts |= {f"{where}: documents of {s.mix} {p.name}".strip(): str(sum(p.documents.values())) for p in s.pools}
-    return {**parts, "depth": str(result.benchmark.get("depth")), SEARCH: result.searched}
 
 
 def _refuse(who: str, first: dict[str, str], second: dict[str, str]) -> None:

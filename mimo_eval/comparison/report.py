@@ -13,16 +13,15 @@ import numpy as np
 import pandas as pd
 
 from mimo_eval import measures as known_measures
+from mimo_eval.comparison.cautions import MOST_PERMUTATIONS, cautions
 from mimo_eval.comparison.macro import Sample, estimate
 from mimo_eval.comparison.moved import Moved, Texts, moved_most
 from mimo_eval.comparison.pairing import SCOPES, Paired, Part, Side, main_measure, notes, pair, read_sides
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.measures import Direction, LanguageMeasure
+from mimo_eval.measures import Direction, direction
 from mimo_eval.statistics import TIE, effect_size, holm, paired_t, win_tie_loss
 
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
-NEUTRAL = ("Judged", "NumQ", "NumRel", "NumRet")
-"""Measures of ir-measures that say nothing of quality."""
 ALSO = "LPR"
 """Compared by default beside the main measure, where results have it."""
 
@@ -40,7 +39,7 @@ class Difference:
     setting: str
     mix: str
     scope: str
-    """`setting`, `language` (of the queries) or `pool` (one corpus of the mix)."""
+    """`setting`, `language` (of the queries) or `corpus` (one of the mix)."""
     name: str
     """The language or the corpus; empty for a whole setting."""
     measure: str
@@ -97,9 +96,14 @@ class Report:
     notes: list[str]
     """What differs without forbidding the comparison, what is left out, and why."""
 
+    @property
+    def cautions(self) -> list[str]:
+        """What stars and intervals cannot show with so many comparisons, so few permutations or so few questions."""
+        return list(cautions(self.differences, self.permutations))
+
     def document(self) -> dict[str, Any]:
         """Return the report as JSON can hold it; what is not finite is null."""
-        content = asdict(self)
+        content = {**asdict(self), "cautions": self.cautions}
         for row in content["differences"]:
             row.update({k: None for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)})
         return content
@@ -121,7 +125,7 @@ class _Plan(NamedTuple):
 
 
 def compare(
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     *,
     measures: str | None = None,
     level: float = 0.95,
@@ -130,17 +134,17 @@ def compare(
     all_pairs: bool = False,
     by: str = "language",
     moved: int = 10,
-    data: Path | None = None,
+    data: str | Path | None = None,
 ) -> Report:
     """Compare results of the same data and protocol.
 
     :param paths: two or more results; the first is the baseline.
     :param measures: what to compare; if None the main measure of each setting, and LPR where there is one.
     :param level: coverage of the intervals, in (0, 1).
-    :param permutations: number of permutations, and of bootstrap samples.
+    :param permutations: number of permutations, and of bootstrap samples, up to 1,000,000.
     :param seed: of both.
     :param all_pairs: compare all with all instead of all with the first.
-    :param by: the last of SCOPES that is compared.
+    :param by: the finest that is compared: `setting`, `language` of the queries, or `corpus`.
     :param moved: for each pair and setting, at most so many queries that got better, and so many that got worse.
     :param data: folder of the collections' files, for the texts of these queries.
     :return: differences, queries that moved, and notes.
@@ -149,12 +153,14 @@ def compare(
     """
     if len(paths) < 2:
         raise ConfigError("a comparison needs two or more results")
-    if not 0 < level < 1 or permutations < 1 or by not in SCOPES:
-        raise ConfigError(f"level must lie in (0, 1), permutations be at least 1, and by be one of {', '.join(SCOPES)}")
-    sides = read_sides(paths)
+    if not 0 < level < 1 or not 1 <= permutations <= MOST_PERMUTATIONS or by not in SCOPES:
+        raise ConfigError(
+            f"level must lie in (0, 1), permutations in 1 to {MOST_PERMUTATIONS:,}, and by be one of {', '.join(SCOPES)}"
+        )
+    sides = read_sides([Path(path) for path in paths])
     pairs = [p for p in combinations(range(len(sides)), 2) if all_pairs or p[0] == 0]
     plan = _Plan(pairs, _asked(sides, measures), by, level, permutations, seed)
-    found, moves, texts = list[Difference](), list[Moved](), Texts(sides[0].result, data)
+    found, moves, texts = list[Difference](), list[Moved](), Texts(sides[0].result, Path(data) if data else None)
     lacking: dict[str, list[str]] = {}
     uneven = list[str]()
     for paired in pair(sides, plan.measures or _usual(sides)):
@@ -188,21 +194,6 @@ def _report(
         moved=moves,
         notes=said,
     )
-
-
-def direction(measure: str) -> Direction:
-    """Return which way a measure gets better.
-
-    :param measure: as results name it.
-    :return: its direction; none for a measure that is not known here.
-    """
-    try:
-        parsed = known_measures.parse(measure)[0]
-    except ConfigError:
-        return Direction.NONE
-    if isinstance(parsed, LanguageMeasure):
-        return parsed.direction
-    return Direction.NONE if parsed.NAME in NEUTRAL else Direction.HIGHER
 
 
 def _sign(measure: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,15 @@ import xxhash
 
 from mimo_eval.errors import CacheError
 from mimo_eval.files import atomic_write
+
+HEAD = 1024
+"""Bytes from the beginning of a file in which its header ends."""
+HASH = 16
+"""Bytes of a text's hash."""
+FARTHEST = 2**40
+"""Bytes into a file at which hashes may begin."""
+MOST = 2**20
+"""Texts of a chunk; a header that speaks of more is not believed."""
 
 
 @dataclass
@@ -26,6 +36,10 @@ class Chunk:
     """(len(rows), columns) as they lie on disk; see `storage`."""
     texts: np.ndarray
     """(len(rows), 16) uint8: hash of each text."""
+
+    def copy(self) -> Chunk:
+        """Return the same in memory, so that its file can be replaced also where the system refuses to while it is mapped."""
+        return Chunk(np.array(self.rows), np.array(self.vectors), np.array(self.texts))
 
 
 def write_chunk(path: Path, chunk: Chunk) -> None:
@@ -86,6 +100,28 @@ def read_chunk(path: Path, verify: bool = True, again: bool = True) -> Chunk | N
     return Chunk(**tensors)
 
 
+def read_texts(read: Callable[[int, int], bytes]) -> np.ndarray | None:
+    """Read the hashes of a chunk's texts and nothing else; no checksum is compared.
+
+    :param read: gives the bytes of a file from one place to another, as far as it has them.
+    :return: (n, 16) uint8, or None if the file is no chunk.
+    :raises CacheError: if `read` does.
+    """
+    try:
+        head = read(0, HEAD)
+        (length,) = struct.unpack_from("<Q", head)
+        entry = json.loads(head[8 : 8 + length])["texts"]
+        (count, width), offset = map(int, entry["shape"]), int(entry["data_offsets"][0])
+        if entry["dtype"] != "U8" or width != HASH or not 0 < count <= MOST or not 0 <= offset <= FARTHEST:
+            return None
+        start = 8 + length + offset
+        texts: np.ndarray = np.frombuffer(read(start, start + HASH * count), np.uint8).reshape(count, HASH)
+        return texts
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, OverflowError, struct.error):
+        return None
+
+
 def _tensor(data: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
     start, end = entry["data_offsets"]
-    return data[start:end].view(TYPES[entry["dtype"]]).reshape(entry["shape"])
+    tensor: np.ndarray = data[start:end].view(TYPES[entry["dtype"]]).reshape(entry["shape"])
+    return tensor

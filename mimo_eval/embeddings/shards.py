@@ -11,16 +11,18 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mimo_eval.collections.numbers import leading
-from mimo_eval.embeddings.chunks import Chunk, read_chunk, write_chunk
+from mimo_eval.embeddings.chunks import Chunk, read_chunk, read_texts, write_chunk
 from mimo_eval.embeddings.storage import STORAGES, Storage
 from mimo_eval.errors import CacheError
 from mimo_eval.mapped import scratch
-from mimo_eval.shared import shared_store
+from mimo_eval.shared import AT_ONCE, shared_store
+from mimo_eval.threads import ahead
 
 CHUNK_ROWS = 2048
 TILE_ROWS = 4096
@@ -45,11 +47,10 @@ class Shard:
         self._chunks: OrderedDict[int, Chunk] = OrderedDict()
         self._verified: set[int] = set()
         self._shared = shared_store(folder)
-        self._listed: tuple[set[str], set[int]] = set(), set()
         self._fetched: set[int] = set()
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:06d}.safetensors"
+        return self.folder / _name(number)
 
     def chunk(self, number: int) -> Chunk | None:
         """Return a chunk, or None if it is not there; one that fails its checksum is not there."""
@@ -69,9 +70,13 @@ class Shard:
         return chunk
 
     def texts(self, number: int) -> np.ndarray | None:
-        """Return the (n, 16) hashes of a chunk's texts, or None if it is not there; its vectors are not read or verified."""
-        chunk = read_chunk(self._path(number), verify=False) or self.chunk(number)
-        return None if chunk is None else chunk.texts
+        """Return the (n, 16) hashes of a chunk's texts, or None if it is not there; its vectors are not read or verified.
+
+        Of one that lies in the store that machines share they are all that is fetched.
+        """
+        path = self._path(number)
+        chunk = read_chunk(path, verify=False)
+        return chunk.texts if chunk is not None else read_texts(partial(self._shared.read, path))
 
     def forget(self, number: int) -> None:
         """Look at a chunk's file anew: another process may have written it."""
@@ -80,29 +85,30 @@ class Shard:
 
     def _fetch(self, numbers: Iterable[int]) -> bool:
         """Fetch chunks from the store that machines share, each once, as far as it has them; say whether it has any."""
-        there = sorted((set(numbers) - self._fetched) & self._elsewhere())
-        if self._shared is not None and there:
-            self._shared.fetch([self._path(number) for number in there], lambda path: read_chunk(path) is not None)
-            self._fetched.update(there)
+        there = self._unfetched(numbers)
+        self._shared.fetch([self._path(number) for number in there], lambda path: read_chunk(path) is not None)
+        self._fetched.update(there)
         return bool(there)
 
     def _merge(self, number: int) -> Chunk | None:
         """Join the rows of a chunk that lies here with those that it has in the store that machines share."""
         mine = self.chunk(number)
-        if mine is None or not self._fetch([number]):
+        if mine is None or not self._unfetched([number]):
             return mine
+        mine = mine.copy()
         self.forget(number)
+        self._fetch([number])
         theirs = self.chunk(number)
-        if theirs is not None and len(only := np.flatnonzero(~np.isin(mine.rows, theirs.rows))):
+        only = np.flatnonzero(~np.isin(mine.rows, () if theirs is None else theirs.rows))
+        del theirs
+        if len(only):
             self.write(number, mine.rows[only], mine.vectors[only], mine.texts[only])
         return self.chunk(number)
 
-    def _elsewhere(self) -> set[int]:
-        """Return the numbers of the chunks that are in the store that machines share, whole or not."""
-        names = self._shared.names(self.folder) if self._shared is not None else set[str]()
-        if names is not self._listed[0]:
-            self._listed = names, _numbers(names)
-        return self._listed[1]
+    def _unfetched(self, numbers: Iterable[int]) -> list[int]:
+        """Return those of some chunks that the store that machines share has, whole or not, and that were not fetched."""
+        names = self._shared.names(self.folder)
+        return sorted(number for number in set(numbers) - self._fetched if _name(number) in names)
 
     def numbers(self, elsewhere: bool = True) -> set[int]:
         """Return the numbers of the chunks that have a file, whole or not.
@@ -110,17 +116,16 @@ class Shard:
         :param elsewhere: also those that are not here, but in the store that machines share.
         """
         here = _numbers(path.name for path in self.folder.glob("*.safetensors"))
-        return here | self._elsewhere() if elsewhere else here
+        return here | _numbers(self._shared.names(self.folder)) if elsewhere else here
 
     def share(self, rows: np.ndarray) -> None:
         """Put chunks that lie here into the store that machines share, where it lacks them.
 
         :param rows: row numbers, ascending, whose chunks are meant.
         """
-        if self._shared is not None:
-            for number in sorted((self.numbers(elsewhere=False) & set((rows // CHUNK_ROWS).tolist())) - self._elsewhere()):
-                if self.chunk(number) is not None:
-                    self._shared.put(self._path(number))
+        for number, _ in _by_chunk(rows):
+            if self._shared.lacks(path := self._path(number)) and path.exists() and self.chunk(number) is not None:
+                self._shared.put(path)
 
     def missing(self, rows: np.ndarray, claimed: bool = False, texts: np.ndarray | None = None) -> dict[int, np.ndarray]:
         """Return what is not yet encoded of some rows; what is, is fetched from the store that machines share.
@@ -132,13 +137,14 @@ class Shard:
         :return: chunk number to offsets in the chunk, only where some are missing.
         """
         found, done = {}, 0
-        if self._shared is not None and len(numbers := set(np.unique(rows // CHUNK_ROWS).tolist())) > 1:
-            self._fetch(numbers - self.numbers(elsewhere=False))
-        for number, offsets in _by_chunk(rows):
+        parts = list(_by_chunk(rows))
+        there = self._unfetched(number for number, _ in parts)
+        self._fetch(number for number in there if not self._path(number).exists())
+        for number, offsets in parts:
             wanted = None if texts is None else texts[done : done + len(offsets)]
             done += len(offsets)
             lacking = _lacking(self.chunk(number), offsets, wanted)
-            if len(lacking) and claimed and self._shared is not None:
+            if len(lacking) and claimed:
                 lacking = _lacking(self._merge(number), offsets, wanted)
             if len(lacking):
                 found[number] = lacking
@@ -159,10 +165,11 @@ class Shard:
             vectors = np.concatenate([old.vectors[stay], vectors.astype(old.vectors.dtype)])
             texts = np.concatenate([old.texts[stay], texts])
         order = np.argsort(offsets, kind="stable")
-        write_chunk(self._path(number), Chunk(offsets[order].astype(np.uint32), vectors[order], texts[order]))
-        self.forget(number)
-        if self._shared is not None:
-            self._shared.put(self._path(number))
+        chunk = Chunk(offsets[order].astype(np.uint32), vectors[order], texts[order])
+        del old
+        self.forget(number)  # before it is written: Windows replaces no file that is mapped
+        write_chunk(self._path(number), chunk)
+        self._shared.put(self._path(number))
 
     def gather(self, rows: np.ndarray) -> np.ndarray:
         """Return vectors of any rows.
@@ -199,10 +206,11 @@ class Shard:
 
     def width(self) -> int | None:
         """Return the width of the vectors, or None if there are none."""
-        for number in (*sorted(self.numbers(elsewhere=False)), *sorted(self._elsewhere())):
-            chunk = self.chunk(number)
-            if chunk is not None:
-                return self.storage.width(int(chunk.vectors.shape[1]))
+        for elsewhere in (False, True):
+            for number in sorted(self.numbers(elsewhere)):
+                chunk = self.chunk(number)
+                if chunk is not None:
+                    return self.storage.width(int(chunk.vectors.shape[1]))
         return None
 
 
@@ -215,6 +223,11 @@ def _lacking(chunk: Chunk | None, offsets: np.ndarray, texts: np.ndarray | None)
     if texts is not None:
         right &= leading(chunk.texts)[at] == texts
     return np.asarray(offsets[~right])
+
+
+def _name(number: int) -> str:
+    """Return the name of a chunk's file."""
+    return f"{number:06d}.safetensors"
 
 
 def _numbers(names: Iterable[str]) -> set[int]:
@@ -254,18 +267,20 @@ class TextIndex:
         """
         index, shared = cls(folder), shared_store(folder)
         versions = {path.name for path in folder.glob("*") if path.is_dir()}
-        if shared is not None:
-            versions |= {name for name in shared.names(folder) if VERSION_NAME.fullmatch(name)}
+        versions |= {name for name in shared.names(folder) if VERSION_NAME.fullmatch(name)}
         for name in sorted(versions):
             own = mine is not None and folder / name == mine.folder
             version = mine if mine is not None and own else Shard(folder / name, 0)
-            for number in sorted(version.numbers(elsewhere=not own)):  # of mine, what others have done is not fetched for this
-                index.add(version, number)
+            numbers = sorted(version.numbers(elsewhere=not own))  # of mine, what others have done is not looked at
+            for number, texts in zip(numbers, ahead(version.texts, numbers, AT_ONCE if shared.url else 0), strict=True):
+                index._add(version, number, texts)
         return index
 
     def add(self, shard: Shard, number: int) -> None:
-        """Index one chunk by its texts alone: vectors are compared with their checksum when they are taken."""
-        texts = shard.texts(number)
+        """Index one chunk by its texts alone: vectors are fetched, and compared with their checksum, when they are taken."""
+        self._add(shard, number, shard.texts(number))
+
+    def _add(self, shard: Shard, number: int, texts: np.ndarray | None) -> None:
         if texts is None or not len(texts):
             return
         keys = leading(texts)
@@ -302,11 +317,13 @@ class TextIndex:
         for keys, places in self._parts:
             at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
             for i in np.flatnonzero(keys[at] == wanted):
+                if int(i) in found:
+                    continue
                 number, offset = divmod(int(places[at[i]]), 1 << 32)
                 shard, chunk_number = self._chunks[number]
                 chunk = shard.chunk(chunk_number)
-                if int(i) in found or chunk is None or offset >= len(chunk.texts):  # damaged, or made again of fewer texts
+                if chunk is None or offset >= len(chunk.texts):  # damaged, or made again of fewer texts
                     continue
                 if np.array_equal(chunk.texts[offset], hashes[i]):
-                    found[int(i)] = np.asarray(chunk.vectors[offset])
+                    found[int(i)] = np.array(chunk.vectors[offset])  # a copy: the chunk itself may be replaced
         return found

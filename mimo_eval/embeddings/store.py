@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,15 +19,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mimo_eval.collections.collection import Rows, Texts
+from mimo_eval.digests import digest
 from mimo_eval.embeddings import shards
+from mimo_eval.embeddings.checking import check_vectors
 from mimo_eval.embeddings.claims import Share, chunk_count, claimed, explained
 from mimo_eval.embeddings.shards import TILE_ROWS, Shard, TextIndex
 from mimo_eval.embeddings.storage import STORAGES, Storage
 from mimo_eval.errors import CacheError, ConfigError, DataError, ModelError
-from mimo_eval.files import cache_dir, digest, read_sealed, text_hash, write_sealed
+from mimo_eval.files import cache_dir, read_sealed, write_sealed
 from mimo_eval.locks import Use
 from mimo_eval.protocols import Role
 from mimo_eval.shared import shared_store
+from mimo_eval.threads import ahead
 
 logger = logging.getLogger(__name__)
 FORMAT = 1
@@ -34,8 +38,8 @@ ABOUT = "encoder.json"
 """The file that says whose vectors lie in a folder."""
 LOOKED_AT = 64
 """Chunks whose rows are looked at in one go where all of them are."""
-LONGEST = 1e18
-"""Largest norm of a vector whose dot products are sure to be finite."""
+READERS = min(8, (os.cpu_count() or 1) // 4)
+"""Threads that read tiles for several GPUs or many cores; without any, tiles are read when they are asked for."""
 Encode = Callable[[Sequence[str], str], np.ndarray]
 """(texts, language) to vectors."""
 
@@ -129,6 +133,18 @@ class VectorStore:
         chunks = self.texts.positions(rows) // shards.CHUNK_ROWS + self._first_chunk[self.texts.language[rows]]
         return np.asarray(chunks % of)
 
+    def of_share(self, lang: str, rows: np.ndarray, share: Share) -> np.ndarray:
+        """Return those of some rows of a language that belong to a share; memory is taken for these alone.
+
+        :param lang: the language.
+        :param rows: rows of the collection, ascending.
+        :param share: which chunks.
+        :return: its rows, ascending.
+        """
+        first = (share.number - self._first_chunk[self.texts.languages.index(lang)]) % share.of
+        chunks = range(int(first), chunk_count(len(self.texts.rows(lang))), share.of)
+        return np.concatenate([rows[:0], *(self._in_chunk(lang, rows, number) for number in chunks)])
+
     def _parts(self, lang: str, rows: np.ndarray) -> Iterator[np.ndarray]:
         """Split rows of a language so that no chunk is torn apart and each part is small."""
         bounds = self.texts.rows(lang)[:: LOOKED_AT * shards.CHUNK_ROWS]
@@ -187,7 +203,7 @@ class VectorStore:
         :raises ModelError: if the encoder returns something unusable; nothing of it is kept.
         """
         if share is not None:
-            rows = rows[self.owners(rows, share.of) == share.number]
+            rows = self.of_share(lang, rows, share)
         shard, lacking = self.shards[lang], self._missing(lang, rows)
         total = sum(lacking.values())
         for part in self._parts(lang, rows):
@@ -219,7 +235,7 @@ class VectorStore:
         """Return the ids of those of some rows for which a chunk has a vector all the same."""
         chunk = self.shards[lang].chunk(number)
         there = offsets[:0] if chunk is None else offsets[np.isin(offsets, chunk.rows)]
-        return self.texts.ids(self.texts.rows(lang)[number * shards.CHUNK_ROWS + there])
+        return self.texts.ids(self.texts.rows(lang)[number * shards.CHUNK_ROWS + there]) if len(there) else []
 
     def join(self, rows: Rows) -> None:
         """Join chunks that lie here in part with what other machines have put into the store that machines share.
@@ -245,14 +261,15 @@ class VectorStore:
         """Encode what no chunk has, copy what one has, write the chunk; return the number of texts encoded."""
         shard = self.shards[lang]
         rows = self.texts.rows(lang)[number * shards.CHUNK_ROWS + offsets]
-        texts = self.texts.read(rows)
-        hashes = np.frombuffer(b"".join(map(text_hash, texts)), np.uint8).reshape(-1, 16)
+        columns, texts, hashes = self.texts.records(rows)
         copied = known.find(hashes)
         _, first, which = np.unique(hashes, axis=0, return_index=True, return_inverse=True)
         fresh = np.sort(first[[int(i) not in copied for i in first]])  # a text that stands twice is encoded once
         whole = exact.find(hashes[fresh])
         asked = np.array([i for i in range(len(fresh)) if i not in whole], np.int64)
-        stored = self._encoded(lang, rows[fresh[asked]], [texts[i] for i in fresh[asked]], encode) if len(asked) else None
+        new = fresh[asked]
+        ids, shown = [columns["id"][i] for i in new], [texts[i] for i in new]
+        stored = self._encoded(lang, ids, shown, encode) if len(new) else None
         for i, vector in whole.items():
             copied[int(fresh[i])] = self._code(vector[None])[0]
         some = [*([stored[0]] if stored is not None else []), *copied.values()]
@@ -264,16 +281,16 @@ class VectorStore:
         result = np.empty((len(rows), len(some[0])), some[0].dtype)
         source = first[which.reshape(-1)]
         if stored is not None:
-            result[:] = stored[np.searchsorted(fresh[asked], source).clip(max=len(asked) - 1)]
+            result[:] = stored[np.searchsorted(new, source).clip(max=len(new) - 1)]
         for i, row in enumerate(source.tolist()):
             if i in copied or row in copied:
                 result[i] = copied[i] if i in copied else copied[row]
         shard.write(number, offsets, result, hashes)
-        return len(asked)
+        return len(new)
 
-    def _encoded(self, lang: str, rows: np.ndarray, texts: list[str], encode: Encode) -> np.ndarray:
+    def _encoded(self, lang: str, ids: list[str], texts: list[str], encode: Encode) -> np.ndarray:
         """Return what an encoder makes of texts, as it is stored."""
-        return self._code(check_vectors(encode(texts, lang), self.texts.ids(rows), self._name, cosine=self.cosine))
+        return self._code(check_vectors(encode(texts, lang), ids, self._name, cosine=self.cosine))
 
     def _code(self, vectors: np.ndarray) -> np.ndarray:
         try:
@@ -302,15 +319,15 @@ class VectorStore:
 
     def _share(self, shard: Shard, positions: np.ndarray) -> None:
         """Put what lies here into the store that machines share, if there is one and it lacks it."""
-        if (shared := shared_store(self.folder)) is not None:
-            shard.share(positions)
-            if (self.folder / ABOUT).exists() and ABOUT not in shared.names(self.folder):
-                shared.put(self.folder / ABOUT)
+        shard.share(positions)
+        shared = shared_store(self.folder)
+        if (self.folder / ABOUT).exists() and shared.lacks(self.folder / ABOUT):
+            shared.put(self.folder / ABOUT)
 
     def _fetch_about(self) -> None:
         """Say whose vectors they are beside those that are going to be fetched."""
         shared = shared_store(self.folder)
-        if shared is not None and not (self.folder / ABOUT).exists() and ABOUT in shared.names(self.folder):
+        if not (self.folder / ABOUT).exists() and ABOUT in shared.names(self.folder):
             shared.fetch([self.folder / ABOUT], _is_whole)
 
     def _note_use(self) -> None:
@@ -347,9 +364,8 @@ class VectorStore:
         :param size: most rows in one tile.
         :yield: (rows of the collection, (n, d) float32).
         """
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            yield part, self._read(lang, part)
+        parts = (rows[start : start + size] for start in range(0, len(rows), size))
+        return ahead(lambda part: (part, self._read(lang, part)), parts, READERS)
 
     def _read(self, lang: str, rows: np.ndarray) -> np.ndarray:
         """Return vectors of one language, cut if they are to be."""
@@ -375,46 +391,3 @@ def _is_whole(path: Path) -> bool:
         return bool(read_sealed(path))
     except DataError:
         return False
-
-
-def _off_torch(vectors: Any) -> Any:
-    """Return a tensor of torch as NumPy takes it: on the CPU, without gradient, in a type that NumPy has."""
-    if not hasattr(vectors, "detach"):
-        return vectors
-    vectors = vectors.detach().cpu()
-    return vectors.float() if str(vectors.dtype) == "torch.bfloat16" else vectors
-
-
-def check_vectors(vectors: Any, ids: list[str], model: str, *, cosine: bool) -> np.ndarray:
-    """Refuse what an encoder must not return.
-
-    :param vectors: what it returned for the texts of `ids`.
-    :param ids: ids of the texts.
-    :param model: its name, for messages.
-    :param cosine: whether to divide vectors by their length.
-    :return: (n, d) float32 or float16, contiguous.
-    :raises ModelError: naming the model and the first text concerned.
-    """
-    try:
-        several = isinstance(vectors, (list, tuple)) and len(vectors) and hasattr(vectors[0], "detach")
-        array = np.asarray([_off_torch(v) for v in vectors] if several else _off_torch(vectors))
-        if array.dtype not in (np.float16, np.float32):
-            array = array.astype(np.float32)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{model}: the vectors are not an array of numbers ({error})") from error
-    if array.ndim != 2 or array.shape[1] < 1:
-        raise ModelError(f"{model}: expected vectors of shape ({len(ids)}, d), got {array.shape} (first text: {ids[0]})")
-    if len(array) != len(ids):
-        raise ModelError(f"{model}: {len(array)} vectors for {len(ids)} texts (first text: {ids[0]})")
-    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    if len(bad):
-        raise ModelError(f"{model}: NaN or infinity in the vector of text '{ids[bad[0]]}' and {len(bad) - 1} more")
-    norms = np.sqrt(np.einsum("nd,nd->n", array, array, dtype=np.float64))  # squares of float32 may overflow or vanish
-    if cosine:
-        zero = np.flatnonzero(norms == 0)
-        if len(zero):
-            raise ModelError(f"{model}: the vector of text '{ids[zero[0]]}' and {len(zero) - 1} more is zero; it has no cosine")
-        array = (array / norms[:, None]).astype(array.dtype)
-    elif norms.max(initial=0) > LONGEST:
-        raise ModelError(f"{model}: the vector of text '{ids[int(norms.argmax())]}' is longer than {LONGEST:g}")
-    return np.ascontiguousarray(array)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mimo_eval.comparison.pairing import KEYS, Side, locate, main_measure, measures_of
+from mimo_eval.comparison.pairing import KEYS, Side, main_measure, measures_of
+from mimo_eval.comparison.stored import locate
 from mimo_eval.errors import DataError, MissingBaselineError
 from mimo_eval.files import atomic_write
 from mimo_eval.gate.policy import Policy
@@ -26,7 +27,7 @@ def find_baseline(path: Path) -> Path:
     found = None
     if path.exists():
         try:
-            found = locate(path)
+            found = locate(path, single=True)
         except DataError as error:
             if any(path.rglob(FILE)):  # several
                 raise

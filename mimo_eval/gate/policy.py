@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mimo_eval.benchmark import first_fault
 from mimo_eval.errors import ConfigError, MimoEvalError
-from mimo_eval.files import read_yaml
 from mimo_eval.languages import normalise
 from mimo_eval.measures import parse
+from mimo_eval.safe_yaml import read_yaml
 
 Tolerance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -91,7 +91,7 @@ class Policy(BaseModel):
 
     measures: tuple[str, ...] = ()
     """What is tested; the main measure of each setting if none is named."""
-    by: Literal["setting", "language", "pool"] = "language"
+    by: Literal["setting", "language", "corpus"] = "language"
     """How far down: whole settings, also each query language, also each corpus of the mix."""
     tolerance: Tolerance = 0.005
     """Largest drop that is accepted, in the measure's own unit."""

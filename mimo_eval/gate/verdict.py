@@ -27,7 +27,7 @@ class Tested:
     setting: str
     mix: str
     scope: str
-    """`setting`, `language` (of the queries) or `pool` (one corpus of the mix)."""
+    """`setting`, `language` (of the queries) or `corpus` (one of the mix)."""
     name: str
     """The language or the corpus; empty for a whole setting."""
     measure: str
@@ -101,13 +101,13 @@ class Verdict:
 
     def document(self) -> dict[str, Any]:
         """Return the verdict as JSON can hold it; what is not finite is null."""
-        content = {"passed": self.passed, **asdict(self)}
+        content = {"passed": self.passed, "failures": self.failures, **asdict(self)}
         for row in (*content["tested"], *content["kept"]):
             row.update({k: None for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)})
         return content
 
 
-def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict:
+def check(result: str | Path, baseline: str | Path, policy: Policy | None = None) -> Verdict:
     """Hold a result against a baseline.
 
     :param result: a result: folder or JSON file.
@@ -121,7 +121,7 @@ def check(result: Path, baseline: Path, policy: Policy | None = None) -> Verdict
         if nothing could ever fail by it.
     """
     policy = policy or Policy()
-    sides = read_sides([find_baseline(baseline), result])
+    sides = read_sides([find_baseline(Path(baseline)), Path(result)])
     if policy.prompts == "same":
         _same_prompts(sides)
     measures = _measures(sides, policy)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need, Unavailable
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Unavailable, VectorNeed
 from mimo_eval.geometry.vectors import LabelledVectors
 from mimo_eval.registry import Registry
 
@@ -23,8 +23,8 @@ __all__ = [
     "Direction",
     "Finding",
     "LabelledVectors",
-    "Need",
     "Unavailable",
+    "VectorNeed",
     "analyse",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.uncertainty import MacroMean
 from mimo_eval.geometry.vectors import CHUNK, LabelledVectors
 
@@ -72,6 +72,6 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(0.0, 4.0),
     direction=Direction.LOWER,
-    needs=(Need.TRANSLATIONS,),
+    needs=(VectorNeed.TRANSLATIONS,),
     source="Wang & Isola 2020 (arXiv 2005.10242), on translations",
 )

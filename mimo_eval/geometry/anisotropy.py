@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.moments import block_sums
 from mimo_eval.geometry.uncertainty import jackknife_error
 from mimo_eval.geometry.vectors import LabelledVectors
@@ -52,6 +52,6 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(-1.0, 1.0),
     direction=Direction.LOWER,
-    needs=(Need.ITEMS,),
+    needs=(VectorNeed.ITEMS,),
     source="Ethayarajh 2019 (arXiv 1909.00512)",
 )

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from mimo_eval.errors import DataError
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.uncertainty import MacroMean
 from mimo_eval.geometry.vectors import LabelledVectors
 
@@ -83,7 +83,7 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(-1.0, 1.0),
     direction=Direction.ZERO,
-    needs=(Need.TRANSLATIONS,),
+    needs=(VectorNeed.TRANSLATIONS,),
     source="CSLS: Conneau et al. 2018 (arXiv 1710.04087)",
     beside=("cosine", "csls"),
 )

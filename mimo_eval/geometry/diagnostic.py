@@ -23,7 +23,7 @@ class Direction(str, Enum):
     CHANCE = "near chance"
 
 
-class Need(str, Enum):
+class VectorNeed(str, Enum):
     """What the vectors must hold; the value is the reason that is given where they do not."""
 
     ITEMS = "needs at least two items that are not translations of one another"
@@ -36,9 +36,9 @@ class Need(str, Enum):
         :param vectors: the vectors.
         :return: whether they do.
         """
-        if self is Need.ITEMS:
+        if self is VectorNeed.ITEMS:
             return vectors.items >= 2
-        if self is Need.LANGUAGES:
+        if self is VectorNeed.LANGUAGES:
             return len(vectors.present) >= 2
         return len(vectors.translations.rows) > 0
 
@@ -86,7 +86,7 @@ class Diagnostic:
     range: tuple[float, float]
     """Smallest and largest possible value; the smallest may depend on the data, which `answers` then says."""
     direction: Direction
-    needs: tuple[Need, ...]
+    needs: tuple[VectorNeed, ...]
     source: str
     beside: tuple[str, ...] = ()
     """Details without which the value cannot be read, printed beside it: a chance level, the value after centring."""

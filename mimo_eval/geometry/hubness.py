@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mimo_eval.errors import DataError
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.neighbours import nearest
 from mimo_eval.geometry.uncertainty import jackknife_error
 from mimo_eval.geometry.vectors import LabelledVectors
@@ -66,6 +66,6 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(-np.inf, np.inf),
     direction=Direction.ZERO,
-    needs=(Need.ITEMS,),
+    needs=(VectorNeed.ITEMS,),
     source="Radovanović et al. 2010 (JMLR 11)",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mimo_eval.errors import DataError
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.moments import item_blocks
 from mimo_eval.geometry.uncertainty import jackknife_error
 from mimo_eval.geometry.vectors import CHUNK, LabelledVectors
@@ -78,6 +78,6 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(0.0, 1.0),
     direction=Direction.HIGHER,
-    needs=(Need.ITEMS,),
+    needs=(VectorNeed.ITEMS,),
     source="Rudman et al. 2022 (arXiv 2108.07344)",
 )

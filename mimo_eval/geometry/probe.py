@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.errors import DataError, require
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.uncertainty import clustered_error
 from mimo_eval.geometry.vectors import LabelledVectors
 
@@ -77,7 +77,7 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(0.0, 1.0),
     direction=Direction.CHANCE,
-    needs=(Need.LANGUAGES, Need.ITEMS),
+    needs=(VectorNeed.LANGUAGES, VectorNeed.ITEMS),
     source="Libovický et al. 2020 (arXiv 2004.05160)",
     beside=("after_centring", "chance"),
 )

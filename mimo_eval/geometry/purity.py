@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mimo_eval.errors import DataError
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.neighbours import nearest
 from mimo_eval.geometry.uncertainty import clustered_error
 from mimo_eval.geometry.vectors import LabelledVectors
@@ -73,7 +73,7 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(0.0, 1.0),
     direction=Direction.CHANCE,
-    needs=(Need.LANGUAGES, Need.ITEMS),
+    needs=(VectorNeed.LANGUAGES, VectorNeed.ITEMS),
     source="common use; definition ours",
     beside=("chance",),
 )

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from mimo_eval.errors import DataError
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.uncertainty import MacroMean
 from mimo_eval.geometry.vectors import LabelledVectors
 
@@ -91,6 +91,6 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(-1.0, 1.0),
     direction=Direction.HIGHER,
-    needs=(Need.TRANSLATIONS,),
+    needs=(VectorNeed.TRANSLATIONS,),
     source="Vulić et al. 2020 (arXiv 2004.04070)",
 )

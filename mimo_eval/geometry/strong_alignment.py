@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mimo_eval.errors import DataError
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.neighbours import nearest
 from mimo_eval.geometry.uncertainty import MacroMean
 from mimo_eval.geometry.vectors import LabelledVectors
@@ -72,6 +72,6 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(0.0, 1.0),
     direction=Direction.HIGHER,
-    needs=(Need.TRANSLATIONS,),
+    needs=(VectorNeed.TRANSLATIONS,),
     source="idea: LAReQA (arXiv 2004.05484); definition ours",
 )

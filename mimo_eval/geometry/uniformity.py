@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mimo_eval.errors import DataError
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.uncertainty import jackknife_error
 from mimo_eval.geometry.vectors import LabelledVectors
 
@@ -117,7 +117,7 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(-8.0, 0.0),
     direction=Direction.LOWER,
-    needs=(Need.ITEMS,),
+    needs=(VectorNeed.ITEMS,),
     source="Wang & Isola 2020 (arXiv 2005.10242), translations left out",
     beside=("between_minus_within",),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mimo_eval.errors import DataError
-from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, Need
+from mimo_eval.geometry.diagnostic import Diagnostic, Direction, Finding, VectorNeed
 from mimo_eval.geometry.moments import block_sums
 from mimo_eval.geometry.uncertainty import jackknife_error
 from mimo_eval.geometry.vectors import LabelledVectors
@@ -65,7 +65,7 @@ DIAGNOSTIC = Diagnostic(
     function=measure,
     range=(0.0, 1.0),
     direction=Direction.LOWER,
-    needs=(Need.LANGUAGES, Need.ITEMS),
+    needs=(VectorNeed.LANGUAGES, VectorNeed.ITEMS),
     source="one-way analysis of variance; definition ours",
     beside=("chance",),
 )

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.files import MAX_LINE, atomic_write, parse_yaml
+from mimo_eval.files import MAX_LINE, atomic_write
 from mimo_eval.integrations.mteb.definitions import revision
 from mimo_eval.integrations.mteb.names import mteb_measure
 from mimo_eval.markdown import escaped
 from mimo_eval.results import Result, SettingScores, require_exact
+from mimo_eval.safe_yaml import parse_yaml
 
 SOURCE = {"name": "mimo-eval", "url": "https://github.com/mimo-eval/mimo-eval"}
 """By this entry results of this package are known from those of others."""

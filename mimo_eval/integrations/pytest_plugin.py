@@ -124,7 +124,7 @@ def retrieval(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
     def evaluate(model: Any, benchmark: Any = None, **options: Any) -> Evaluated:
         from mimo_eval import evaluation
-        from mimo_eval.benchmark import load_benchmark
+        from mimo_eval.benchmark import changed, load_benchmark
         from mimo_eval.errors import MimoEvalError
         from mimo_eval.gate import load_policy
 
@@ -134,7 +134,7 @@ def retrieval(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         config = request.config
         try:
             rules = load_policy(Path(policy) if policy else None)
-            chosen = evaluation.changed(load_benchmark(chosen) if isinstance(chosen, str) else chosen, **given)
+            chosen = changed(load_benchmark(chosen) if isinstance(chosen, str) else chosen, **given)
             outcome = evaluation.run(
                 model, chosen, data=Path(data) if data else None, output=Path(output) if output else tmp_path / "results"
             )

@@ -12,12 +12,12 @@ import pandas as pd
 
 from mimo_eval import measures as known_measures
 from mimo_eval.comparison.pairing import Paired, Side, pair
-from mimo_eval.comparison.report import ALSO, direction
+from mimo_eval.comparison.report import ALSO
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.leaderboard import entries, significance, text
 from mimo_eval.leaderboard.entries import Source
 from mimo_eval.leaderboard.schema import Board, BoardMeasure, BoardSetting, Entry, Group, Pairs
-from mimo_eval.measures import LanguageMeasure
+from mimo_eval.measures import LanguageMeasure, direction
 from mimo_eval.results import SettingScores, read_queries
 
 PLACES = 6

@@ -10,8 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mimo_eval.digests import digest
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.files import digest, read_json
+from mimo_eval.files import read_json
 from mimo_eval.leaderboard import text
 from mimo_eval.models.loading import BUILTIN
 from mimo_eval.results import FILE, Result, read_result
@@ -78,18 +79,26 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
     """
     sources = [Source(path, read_result(path), read_card(path.parent)) for path in find(paths)]
     for source in sources:
-        _check(source)
+        require_settings(source)
     return sorted(sources, key=lambda s: (s.result.created, s.result.key))
 
 
-def _check(source: Source) -> None:
-    """Refuse what the schema leaves open but a board needs."""
+def require_settings(source: Source) -> None:
+    """Refuse what the schema leaves open but a board needs.
+
+    :param source: the result.
+    :raises DataError: if benchmark, collections or environment are not those of this version, or a mix has no scores.
+    """
     result = source.result
     try:
         protocol(result)
+        result.environment.get("versions", {}).get("mimo-eval")
+        list(result.benchmark.get("measures", ()))
         complete = len(result.settings) == sum(len(task["mixes"]) for task in result.benchmark["tasks"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{source.path}: not a result of this version: {error!r} in benchmark or collections") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{source.path}: not a result of this version: {error!r} in benchmark, collections or environment"
+        ) from error
     if not complete or not result.settings:
         raise DataError(f"{source.path}: it has {len(result.settings)} settings and not one per mix; run the evaluation again")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +12,9 @@ import pandas as pd
 from mimo_eval.benchmark import Benchmark, data_folder
 from mimo_eval.collections import Collection, load
 from mimo_eval.collections.collection import Texts
-from mimo_eval.comparison.report import direction
 from mimo_eval.errors import ConfigError, DataError, MimoEvalError
 from mimo_eval.files import inside
+from mimo_eval.measures import direction
 from mimo_eval.results import Result, SettingScores, read_queries
 from mimo_eval.runs import read_qrels, read_run
 
@@ -52,24 +52,23 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Failures:
-    """What is known of a model's failures in one setting."""
+    """What is known of a model's failures in one setting; nothing but a note that says why, where ranked lists are missing."""
 
-    mix: str
-    measure: str
-    worst: list[Failure]
-    languages: list[str]
+    mix: str = ""
+    """Empty where no setting can be looked at."""
+    measure: str = ""
+    worst: list[Failure] = field(default_factory=list)
+    languages: list[str] = field(default_factory=list)
     """Of queries and documents; the axes of `confusions`."""
-    confusions: np.ndarray
+    confusions: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     """(languages, languages) of queries whose first result is wrong, the share whose first result is in each language."""
-    wrong: np.ndarray
+    wrong: np.ndarray = field(default_factory=lambda: np.empty(0))
     """(languages,) share of queries whose first result is wrong; nan where none was asked."""
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
     """What could not be shown, and what to do about it."""
 
 
-def find_failures(
-    path: Path, result: Result, *, mix: str | None = None, worst: int = 20, data: Path | None = None
-) -> Failures | str:
+def find_failures(path: Path, result: Result, *, mix: str | None = None, worst: int = 20, data: Path | None = None) -> Failures:
     """Find a model's worst queries and the languages of its wrong first results.
 
     :param path: the result's JSON file; runs are looked for beside it.
@@ -77,18 +76,19 @@ def find_failures(
     :param mix: the setting to look at; the first that asks one corpus of several languages if None.
     :param worst: how many queries.
     :param data: folder of the collection's files, for the texts.
-    :return: the failures; a sentence that says why there are none to show.
+    :return: the failures.
     :raises ConfigError: if the mix is not in the result, or is a family of corpora.
     :raises DataError: if the files beside the result are damaged.
     """
     number = _setting(result, mix)
     if number is None:
-        return "The benchmark has no setting with one corpus in several languages."
+        return Failures(notes=["The benchmark has no setting with one corpus in several languages."])
     setting = result.settings[number]
     stem = inside(path.parent / "runs", f"{setting.collection}.{setting.mix}")
     run_file, qrels_file = (stem.with_name(f"{stem.name}.{kind}.gz") for kind in ("trec", "qrels"))
     if not (run_file.is_file() and qrels_file.is_file()):
-        return "The ranked lists were not kept. Evaluate with `mimo-eval run … --save-runs` to see the worst queries."
+        note = "The ranked lists were not kept. Evaluate with `mimo-eval run … --save-runs` to see the worst queries."
+        return Failures(setting.mix, setting.main, notes=[note])
     notes: list[str] = []
     collection = _collection(result, number, data, notes)
     queries = _queries(path, setting)

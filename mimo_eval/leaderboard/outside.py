@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mimo_eval.benchmark import EFFECTIVENESS
-from mimo_eval.comparison.report import direction
 from mimo_eval.errors import DataError
 from mimo_eval.leaderboard import text
 from mimo_eval.leaderboard.schema import BoardMeasure, BoardSetting, Entry, Group
+from mimo_eval.measures import direction
 from mimo_eval.results import FILE
 
 MAIN = "main score"

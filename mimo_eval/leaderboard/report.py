@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mimo_eval.comparison.pairing import locate
-from mimo_eval.comparison.report import direction
+from mimo_eval.comparison.stored import locate
 from mimo_eval.figures.names import with_name
 from mimo_eval.leaderboard.entries import Source, described, read_card
 from mimo_eval.leaderboard.failures import Document, Failure, Failures, find_failures
 from mimo_eval.leaderboard.page import asset, document
 from mimo_eval.leaderboard.tables import count, number
 from mimo_eval.leaderboard.text import markup, name, passage
+from mimo_eval.measures import direction
 from mimo_eval.results import PoolScores, Result, SettingScores, read_result
 
 ONE_LANGUAGE = ("multi-monolingual", "cross-lingual")
@@ -23,7 +23,7 @@ ONE_LANGUAGE = ("multi-monolingual", "cross-lingual")
 def result_page(path: Path, *, mix: str | None = None, worst: int = 20, data: Path | None = None) -> str:
     """Return the page of a result.
 
-    :param path: the JSON file, its folder, or a folder further up that holds one result only.
+    :param path: the JSON file, its folder, or a folder further up that holds one model's results: the newest is taken.
     :param mix: the setting whose failures are shown; the first with one corpus of several languages if None.
     :param worst: how many of the worst queries.
     :param data: folder of the collection's files, for the texts.
@@ -198,13 +198,13 @@ def _own_bars(pool: PoolScores, rows: Sequence[str]) -> str:
     return f'<svg class="bars" role="img" aria-label="{label}" viewBox="0 0 580 {len(rows) * height}">{"".join(lines)}</svg>'
 
 
-def _failures(found: Failures | str) -> Iterable[str]:
-    if isinstance(found, str):
-        yield _section("Worst queries", f'<p class="notice">{markup(found)}</p>')
-        return
+def _failures(found: Failures) -> Iterable[str]:
     if found.languages:
         yield _section(f"Wrong first results, {name(found.mix)}", _confusions(found))
     notes = "".join(f'<p class="notice">{markup(name(note, 400))}</p>' for note in found.notes)
+    if not found.worst:
+        yield _section("Worst queries", notes)
+        return
     text = (
         f"In turn for each query language the worst {name(found.measure)}; no question is shown twice. "
         "Relevant documents are marked with ✓."

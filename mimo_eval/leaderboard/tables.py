@@ -158,6 +158,10 @@ def _remarks(board: Board, group: Group) -> Iterator[str]:
         if name.startswith("data: "):
             yield f"- {text.markdown(name.removeprefix('data: '))} at revision {text.markdown(value[:16])}"
     yield ""
+    if any(entry.key for entry in group.entries):
+        run = text.markdown(f"mimo-eval run MODEL -b {group.benchmark}")
+        yield f"To add a model: {run}, and its result with `mimo-eval leaderboard submit`."
+        yield ""
 
 
 def _model(entry: Entry) -> str:

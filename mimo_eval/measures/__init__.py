@@ -20,7 +20,7 @@ from ir_measures.measures import Measure
 
 from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.measures import standard
-from mimo_eval.measures.base import Declaration, Direction, LanguageMeasure, Need
+from mimo_eval.measures.base import DataNeed, Declaration, Direction, LanguageMeasure, refuse_unknown_parameters
 from mimo_eval.measures.composition import Composition, composition
 from mimo_eval.measures.fast_provider import fast
 from mimo_eval.measures.provider import ONE_LANGUAGE, LanguageProvider, applicable, compute, languages, provider
@@ -30,10 +30,10 @@ from mimo_eval.registry import Registry
 __all__ = [
     "ONE_LANGUAGE",
     "Composition",
+    "DataNeed",
     "Declaration",
     "Direction",
     "LanguageMeasure",
-    "Need",
     "Ranking",
     "applicable",
     "composition",
@@ -63,12 +63,17 @@ def parse(text: str) -> list[Measure]:
     return measures
 
 
-def direction(measure: Measure) -> Direction:
+def direction(measure: Measure | str) -> Direction:
     """Return which way a measure gets better.
 
-    :param measure: any measure.
-    :return: the direction.
+    :param measure: any measure, or its name as results have it.
+    :return: the direction; none for a name that is not known here.
     """
+    if isinstance(measure, str):
+        try:
+            measure = parse(measure)[0]
+        except ConfigError:
+            return Direction.NONE
     return measure.direction if isinstance(measure, LanguageMeasure) else standard.direction(measure.NAME)
 
 
@@ -110,6 +115,7 @@ def _parse_one(text: str) -> Measure:
         raise ConfigError(f"unknown measure '{text}'; {hint}")
     try:
         measure = ir_measures.parse_measure(text)
+        refuse_unknown_parameters(measure)
         measure.validate_params()
     except (AssertionError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"cannot understand measure '{text}': {_plain(known[name], error)}") from error

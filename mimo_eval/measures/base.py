@@ -20,6 +20,7 @@ from ir_measures.measures import MeanAgg, Measure, ParamInfo
 from mimo_eval.errors import ConfigError
 from mimo_eval.measures.counting import known_relevant, relevant_by_language
 from mimo_eval.measures.ranking import Ranking
+from mimo_eval.specs import refuse_unknown
 
 CUTOFF = ParamInfo(dtype=int, required=True, desc="number of ranks that are looked at")
 AT_K = {"cutoff": CUTOFF}
@@ -34,14 +35,14 @@ class Direction(Enum):
     NONE = "none"
 
 
-class Need(Enum):
+class DataNeed(Enum):
     """What the data must offer before a measure says anything; the most basic first."""
 
     LANGUAGES = "languages of documents and queries"
     PARALLEL_DOCUMENTS = "relevant documents in several languages"
     SEVERAL_PER_LANGUAGE = "several relevant documents in one language"
     FULL_RANKING = "the rank of every relevant document"
-    POOL_SIZE = "the number of documents in the pool"
+    CORPUS_SIZE = "the number of documents in the corpus"
     PARALLEL_QUERIES = "translations of each query"
     SCORES = "scores of documents outside the run"
 
@@ -58,7 +59,7 @@ class Declaration:
     """Least and greatest value; infinite where the pool decides."""
     direction: Direction
     """Which way is better."""
-    needs: tuple[Need, ...]
+    needs: tuple[DataNeed, ...]
     """What the data must offer."""
     source: str
     """Paper or public code."""
@@ -91,7 +92,7 @@ class LanguageMeasure(Measure):  # type: ignore[misc]
     DEFAULT = math.nan
     RANGE: ClassVar[tuple[float, float]] = (0.0, 1.0)
     DIRECTION: ClassVar[Direction] = Direction.HIGHER
-    NEEDS: ClassVar[frozenset[Need]] = frozenset({Need.LANGUAGES})
+    NEEDS: ClassVar[frozenset[DataNeed]] = frozenset({DataNeed.LANGUAGES})
     SOURCE: ClassVar[str]
     USES: ClassVar[tuple[str, ...]]
     """How it is written: one example for each variant worth listing."""
@@ -120,7 +121,7 @@ class LanguageMeasure(Measure):  # type: ignore[misc]
         return self.RANGE
 
     @property
-    def needs(self) -> frozenset[Need]:
+    def needs(self) -> frozenset[DataNeed]:
         """What the data must offer, with these parameters."""
         return self.NEEDS
 
@@ -153,10 +154,8 @@ class LanguageMeasure(Measure):  # type: ignore[misc]
         """
         if self.validated:
             return
+        refuse_unknown_parameters(self)
         example = f"write for example {self.USES[0]}"
-        for name in self.params:
-            if name not in self.SUPPORTED_PARAMS:
-                raise ConfigError(f"measure {self.NAME} has no parameter '{name}'; {example}")
         for name, info in self.SUPPORTED_PARAMS.items():
             value = self.params.get(name)
             if value is None and info.required:
@@ -184,12 +183,24 @@ class LanguageMeasure(Measure):  # type: ignore[misc]
 
         variants = [(text, parse_measure(text)) for text in self.USES]
         return [
-            Declaration(text, m.SHORT_DESC, m.range, m.direction, tuple(n for n in Need if n in m.needs), m.SOURCE)
+            Declaration(text, m.SHORT_DESC, m.range, m.direction, tuple(n for n in DataNeed if n in m.needs), m.SOURCE)
             for text, m in variants
         ]
 
 
-def unmet(measure: LanguageMeasure, ranking: Ranking) -> tuple[Need, str] | None:
+def refuse_unknown_parameters(measure: Measure) -> None:
+    """Refuse a parameter that a measure does not have.
+
+    :param measure: any measure of ir-measures.
+    :raises ConfigError: naming it, and those there are; what is written behind `@` is `@k`.
+    """
+    named, known = (
+        ["@k" if name == measure.AT_PARAM else name for name in names] for names in (measure.params, measure.SUPPORTED_PARAMS)
+    )
+    refuse_unknown(f"the measure {measure.NAME}", named, known)
+
+
+def unmet(measure: LanguageMeasure, ranking: Ranking) -> tuple[DataNeed, str] | None:
     """Return the first need of a measure that a ranking does not meet.
 
     :param measure: a language measure.
@@ -198,10 +209,10 @@ def unmet(measure: LanguageMeasure, ranking: Ranking) -> tuple[Need, str] | None
     :raises ConfigError: if a parameter of the measure is wrong.
     """
     measure.validate_params()
-    for need in Need:
+    for need in DataNeed:
         missing = _CHECKS[need](ranking) if need in measure.needs else None
         if missing:
-            helps = need in (Need.FULL_RANKING, Need.SEVERAL_PER_LANGUAGE)  # the others lack the same
+            helps = need in (DataNeed.FULL_RANKING, DataNeed.SEVERAL_PER_LANGUAGE)  # the others lack the same
             instead = f"; use {measure.INSTEAD} instead" if measure.INSTEAD and helps else ""
             return need, f"{measure} needs {need.value}, but {missing}{instead}"
     return None
@@ -241,12 +252,12 @@ def _no_scores(ranking: Ranking) -> str | None:
     return "a run has none" if ranking.scores is None or ranking.documents is None else None
 
 
-_CHECKS: dict[Need, Callable[[Ranking], str | None]] = {
-    Need.LANGUAGES: _no_languages,
-    Need.PARALLEL_DOCUMENTS: _not_parallel,
-    Need.SEVERAL_PER_LANGUAGE: _one_per_language,
-    Need.FULL_RANKING: _cut,
-    Need.POOL_SIZE: _no_pool_size,
-    Need.PARALLEL_QUERIES: _single_queries,
-    Need.SCORES: _no_scores,
+_CHECKS: dict[DataNeed, Callable[[Ranking], str | None]] = {
+    DataNeed.LANGUAGES: _no_languages,
+    DataNeed.PARALLEL_DOCUMENTS: _not_parallel,
+    DataNeed.SEVERAL_PER_LANGUAGE: _one_per_language,
+    DataNeed.FULL_RANKING: _cut,
+    DataNeed.CORPUS_SIZE: _no_pool_size,
+    DataNeed.PARALLEL_QUERIES: _single_queries,
+    DataNeed.SCORES: _no_scores,
 }

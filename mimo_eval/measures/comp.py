@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimo_eval.measures.base import AT_K, LanguageMeasure, Need
+from mimo_eval.measures.base import AT_K, DataNeed, LanguageMeasure
 from mimo_eval.measures.counting import count_by_query, known_relevant
 from mimo_eval.measures.ranking import Ranking
 
@@ -21,7 +21,7 @@ class Completeness(LanguageMeasure):
     NAME = "Comp"
     SHORT_DESC = "Are all versions of the answer among the first k?"
     SUPPORTED_PARAMS = AT_K
-    NEEDS = frozenset({Need.LANGUAGES, Need.PARALLEL_DOCUMENTS})
+    NEEDS = frozenset({DataNeed.LANGUAGES, DataNeed.PARALLEL_DOCUMENTS})
     SOURCE = "Max@R paper"
     USES = ("Comp@10",)
 

@@ -5,16 +5,16 @@ pipeline does the same for all but `RR@k` and `Judged@k`, with or without `rel`:
 smaller id first, so that under ties its values may differ from those here, and its RR@10 can exceed its RR. Where no scores are
 equal, also as float32, they agree. Of `nDCG(dcg='exp-log2')@k` gdeval gives it five places; here there are all.
 
-Runs and judgements may be whatever ir-measures takes, or files. Scores are never made into Python objects; what has no
-function here is computed by ir-measures' own providers.
+Runs and judgements may be whatever ir-measures takes, or files. Scores are never made into Python objects. What has no function
+here is computed by ir-measures' own providers, from scores that decrease strictly in that order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ir_measures
 import numpy as np
@@ -23,10 +23,13 @@ from ir_measures.measures import Measure
 from ir_measures.providers import Evaluator, Provider
 
 from mimo_eval.errors import ConfigError
-from mimo_eval.measures.inputs import judgements_of, run_of
-from mimo_eval.measures.join import hits
+from mimo_eval.measures.inputs import Judgements, judgements_of, run_of
+from mimo_eval.measures.join import hits, surrogates
 from mimo_eval.measures.standard import kernel
 from mimo_eval.measures.trec import read_run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class FastProvider(Provider):  # type: ignore[misc]
@@ -56,9 +59,8 @@ class FastEvaluator(Evaluator):  # type: ignore[misc]
     def __init__(self, measures: list[Measure], qrels: Any) -> None:
         self._kernels = {measure: found for measure in measures if (found := kernel(measure)) is not None}
         rest = [measure for measure in measures if measure not in self._kernels]
-        qrels = _lasting(qrels) if rest else qrels
         self._judgements = judgements_of(qrels)
-        self._rest = ir_measures.DefaultPipeline.evaluator(rest, _judgement_frame(qrels)) if rest else None
+        self._rest = ir_measures.DefaultPipeline.evaluator(rest, _frame(self._judgements)) if rest else None
         super().__init__(measures, set(self._judgements.query_ids.tolist()))
 
     def values(self, run: Any) -> dict[Measure, np.ndarray]:
@@ -68,11 +70,11 @@ class FastEvaluator(Evaluator):  # type: ignore[misc]
         :return: measure to (n,) float64; the queries are `query_ids`.
         :raises DataError: if the run is not one, or a document stands twice for a query.
         """
-        run = _lasting(run) if self._rest else run
-        found = hits(self._judgements, read_run(Path(run)) if isinstance(run, (str, Path)) else run_of(run))
+        columns = read_run(Path(run)) if isinstance(run, (str, Path)) else run_of(run)
+        found = hits(self._judgements, columns)
         values = {measure: compute(found) for measure, compute in self._kernels.items()}
         if self._rest:
-            values |= self._by_ir_measures(_run_frame(run))
+            values |= self._by_ir_measures(surrogates(columns))
         return {measure: values[measure] for measure in self.measures}
 
     @property
@@ -108,7 +110,7 @@ class FastEvaluator(Evaluator):  # type: ignore[misc]
         metrics = [Metric(*row) for m, found in values.items() for row in zip(self.query_ids, repeat(m), found.tolist())]
         return CalcResults({m: _aggregated(m, found) for m, found in values.items()}, metrics)
 
-    def _by_ir_measures(self, run: Any) -> dict[Measure, np.ndarray]:
+    def _by_ir_measures(self, run: pd.DataFrame) -> dict[Measure, np.ndarray]:
         assert self._rest is not None
         row = {query: i for i, query in enumerate(self.query_ids)}
         values = {m: np.full(len(row), float(m.DEFAULT)) for m in self.measures if m not in self._kernels}
@@ -125,30 +127,13 @@ def _aggregated(measure: Measure, values: np.ndarray) -> float:
     return result
 
 
-def _lasting(given: Any) -> Any:
-    """Return a run or judgements that can be read twice."""
-    return given if isinstance(given, (Mapping, str, Path)) or hasattr(given, "itertuples") else list(given)
-
-
-def _run_frame(run: Any) -> Any:
-    """Return a run as ir-measures takes it."""
-    if not isinstance(run, (str, Path)):
-        return run
-    import pandas as pd
-
-    table = read_run(Path(run))
-    return pd.DataFrame({"query_id": table.query.to_pylist(), "doc_id": table.document.to_pylist(), "score": table.score})
-
-
-def _judgement_frame(qrels: Any) -> Any:
+def _frame(judged: Judgements) -> pd.DataFrame:
     """Return judgements as ir-measures takes them."""
-    if not isinstance(qrels, (str, Path)):
-        return qrels
     import pandas as pd
 
-    judged = judgements_of(qrels)
     columns = {"query_id": judged.query_ids[judged.query], "doc_id": judged.document.to_pylist(), "relevance": judged.gain}
-    return pd.DataFrame(columns)
+    frame: pd.DataFrame = pd.DataFrame(columns)
+    return frame
 
 
 fast = FastProvider()

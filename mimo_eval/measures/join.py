@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,11 @@ import pyarrow.compute as pc
 
 from mimo_eval.errors import DataError
 from mimo_eval.measures.hits import Hits
-from mimo_eval.measures.inputs import Judgements, Run, Table, no_number, single, texts
+from mimo_eval.measures.inputs import Judgements, Run, Table, no_number, single, table, texts
 from mimo_eval.measures.lists import Found, Lists, canonical, mask, ranges, ranks
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROWS = 1 << 15
 """Rows of a run that are joined at once, so that their ids stay in the cache; a query with more is joined alone."""
@@ -126,6 +129,24 @@ def order(run: Table) -> np.ndarray:
     query, size, rows = map(np.concatenate, zip(*parts, strict=True))
     start, by_name = np.cumsum(size) - size, np.argsort(query)
     return np.asarray(rows[ranges(start[by_name], (start + size)[by_name])])
+
+
+def surrogates(run: Run) -> pd.DataFrame:
+    """Give a run strictly decreasing scores in canonical order, so that no scorer's own rule for ties can act.
+
+    :param run: any run.
+    :return: columns query_id, doc_id, score: from the number of its query's documents down to 1.
+    """
+    import pandas as pd
+
+    if not isinstance(run, Table):
+        rows = [(query, document, score) for query, ranked in run.items() for document, score in ranked.items()]
+        run = table(*(zip(*rows, strict=True) if rows else ((), (), ())))
+    place = pa.array(order(run))
+    ids = {"query_id": run.query.take(place).to_pylist(), "doc_id": run.document.take(place).to_pylist()}
+    frame: pd.DataFrame = pd.DataFrame(ids, dtype=object)
+    frame["score"] = frame.groupby("query_id", sort=False).cumcount(ascending=False) + 1.0
+    return frame
 
 
 def _of_table(judgements: Judgements, run: Table) -> Iterator[tuple[Lists, Found]]:

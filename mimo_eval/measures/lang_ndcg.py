@@ -8,7 +8,7 @@ import numpy as np
 from ir_measures.measures import ParamInfo
 
 from mimo_eval.errors import ConfigError
-from mimo_eval.measures.base import CUTOFF, LanguageMeasure, Need
+from mimo_eval.measures.base import CUTOFF, DataNeed, LanguageMeasure
 from mimo_eval.measures.counting import languages_of, own_relevant
 from mimo_eval.measures.ranking import Ranking
 from mimo_eval.measures.standard import discount, ideal_dcg
@@ -31,7 +31,7 @@ class LangNDCG(LanguageMeasure):
         "cutoff": CUTOFF,
         "gain": ParamInfo(dtype=(int, float), required=True, desc="worth of another language, from 0 to 1"),
     }
-    NEEDS = frozenset({Need.LANGUAGES, Need.PARALLEL_DOCUMENTS})
+    NEEDS = frozenset({DataNeed.LANGUAGES, DataNeed.PARALLEL_DOCUMENTS})
     SOURCE = "MLAIRE; definition ours"
     USES = ("LangNDCG(gain=0.5)@10",)
 

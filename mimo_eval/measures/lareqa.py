@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimo_eval.measures.base import LanguageMeasure, Need
+from mimo_eval.measures.base import DataNeed, LanguageMeasure
 from mimo_eval.measures.counting import count_by_query, known_relevant
 from mimo_eval.measures.ranking import Ranking
 
@@ -22,8 +22,8 @@ class LareqaAP(LanguageMeasure):
     """
 
     NAME = "LAReQA"
-    SHORT_DESC = "How early do the answers of all languages come in the pool of all languages (average precision)?"
-    NEEDS = frozenset({Need.LANGUAGES, Need.PARALLEL_DOCUMENTS, Need.FULL_RANKING})
+    SHORT_DESC = "How early do the answers of all languages come in the corpus of all languages (average precision)?"
+    NEEDS = frozenset({DataNeed.LANGUAGES, DataNeed.PARALLEL_DOCUMENTS, DataNeed.FULL_RANKING})
     SOURCE = "LAReQA (Roy et al. 2020); code of LIR and MAML-Align"
     USES = ("LAReQA",)
     INSTEAD = "AP"

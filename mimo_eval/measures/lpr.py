@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mimo_eval.measures.base import Direction, LanguageMeasure, Need
+from mimo_eval.measures.base import DataNeed, Direction, LanguageMeasure
 from mimo_eval.measures.counting import count_by_query, first_rank, own_relevant, relevant_by_language
 from mimo_eval.measures.ranking import Ranking
 
@@ -23,7 +23,7 @@ class LanguagePreferenceRate(LanguageMeasure):
     NAME = "LPR"
     SHORT_DESC = "Does the relevant document in the query's own language come before its versions in other languages?"
     DIRECTION = Direction.NONE
-    NEEDS = frozenset({Need.LANGUAGES, Need.PARALLEL_DOCUMENTS})
+    NEEDS = frozenset({DataNeed.LANGUAGES, DataNeed.PARALLEL_DOCUMENTS})
     SOURCE = "MLAIRE; definition ours"
     USES = ("LPR",)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from ir_measures.measures import ParamInfo
 
-from mimo_eval.measures.base import Direction, LanguageMeasure, Need
+from mimo_eval.measures.base import DataNeed, Direction, LanguageMeasure
 from mimo_eval.measures.rank_distance import extremes
 from mimo_eval.measures.ranking import Ranking
 
@@ -27,7 +27,7 @@ class MaxAtR(LanguageMeasure):
     SUPPORTED_PARAMS: ClassVar[dict[str, Any]] = {
         "normalised": ParamInfo(dtype=bool, default=False, desc="from 0 to 100 instead of a rank")
     }
-    NEEDS = frozenset({Need.LANGUAGES, Need.PARALLEL_DOCUMENTS, Need.FULL_RANKING})
+    NEEDS = frozenset({DataNeed.LANGUAGES, DataNeed.PARALLEL_DOCUMENTS, DataNeed.FULL_RANKING})
     SOURCE = "Max@R paper"
     USES = ("MaxR", "MaxR(normalised=True)")
     INSTEAD = "Comp@10"
@@ -48,9 +48,9 @@ class MaxAtR(LanguageMeasure):
         return (0.0, 100.0) if self.normalised else (2.0, np.inf)
 
     @property
-    def needs(self) -> frozenset[Need]:
+    def needs(self) -> frozenset[DataNeed]:
         """What the data must offer; the size of the pool only when normalised."""
-        return self.NEEDS | {Need.POOL_SIZE} if self.normalised else self.NEEDS
+        return self.NEEDS | {DataNeed.CORPUS_SIZE} if self.normalised else self.NEEDS
 
     def values(self, ranking: Ranking) -> np.ndarray:
         """Return Max@R.

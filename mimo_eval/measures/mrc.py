@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mimo_eval.measures.base import AT_K, LanguageMeasure, Need
+from mimo_eval.measures.base import AT_K, DataNeed, LanguageMeasure
 from mimo_eval.measures.ranking import Ranking
 
 Scores = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -29,7 +29,7 @@ class MultilingualRankingConsistency(LanguageMeasure):
     SHORT_DESC = "Do the versions of one question in other languages order the documents alike?"
     SUPPORTED_PARAMS = AT_K
     RANGE = (-100.0, 100.0)
-    NEEDS = frozenset({Need.PARALLEL_QUERIES, Need.SCORES})
+    NEEDS = frozenset({DataNeed.PARALLEL_QUERIES, DataNeed.SCORES})
     SOURCE = "MIMO, metrics.py"
     USES = ("MRC@20",)
 

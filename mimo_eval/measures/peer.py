@@ -8,7 +8,7 @@ import numpy as np
 from ir_measures.measures import ParamInfo
 
 from mimo_eval.errors import ConfigError
-from mimo_eval.measures.base import CUTOFF, LanguageMeasure, Need
+from mimo_eval.measures.base import CUTOFF, DataNeed, LanguageMeasure
 from mimo_eval.measures.counting import languages_of
 from mimo_eval.measures.ranking import EMPTY, UNJUDGED, Ranking
 
@@ -41,15 +41,15 @@ class EqualExpectedRank(LanguageMeasure):
         "weights": ParamInfo(dtype=dict, desc="relevance level to weight, summing to 1, for example {1: 0.5, 3: 0.5}"),
         "compat": ParamInfo(dtype=bool, default=False, desc="the numbers of the published package"),
     }
-    NEEDS = frozenset({Need.LANGUAGES, Need.PARALLEL_DOCUMENTS, Need.SEVERAL_PER_LANGUAGE})
+    NEEDS = frozenset({DataNeed.LANGUAGES, DataNeed.PARALLEL_DOCUMENTS, DataNeed.SEVERAL_PER_LANGUAGE})
     SOURCE = "Yang et al. 2024 (SIGIR); hltcoe/peer_measure"
     USES = ("PEER@20", "PEER(compat=True)@20")
     INSTEAD = "LPR or RankDistance"
 
     @property
-    def needs(self) -> frozenset[Need]:
+    def needs(self) -> frozenset[DataNeed]:
         """What the data must offer; with a weight on level 0 the languages are enough."""
-        return frozenset({Need.LANGUAGES}) if self.params.get("weights", {}).get(0) else self.NEEDS
+        return frozenset({DataNeed.LANGUAGES}) if self.params.get("weights", {}).get(0) else self.NEEDS
 
     def check(self) -> None:
         """Check the weights.

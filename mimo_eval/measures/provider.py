@@ -16,14 +16,14 @@ from ir_measures.providers import Evaluator, Provider
 from ir_measures.util import QrelsConverter, RunConverter
 
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.measures.base import LanguageMeasure, Need, unmet
+from mimo_eval.measures.base import DataNeed, LanguageMeasure, unmet
 from mimo_eval.measures.ranking import Ranking
 from mimo_eval.measures.standard import kernel
 
 if TYPE_CHECKING:
     import pandas as pd
 
-UNINFORMATIVE = frozenset({Need.PARALLEL_DOCUMENTS, Need.SEVERAL_PER_LANGUAGE})
+UNINFORMATIVE = frozenset({DataNeed.PARALLEL_DOCUMENTS, DataNeed.SEVERAL_PER_LANGUAGE})
 """Needs of which the lack makes a number worthless but not wrong: asked for by name, it is given with a warning."""
 
 
@@ -145,7 +145,7 @@ def applicable(measure: Measure, ranking: Ranking) -> str | None:
     if not isinstance(measure, LanguageMeasure):
         return None
     one_language = ranking.pool_languages is not None and (ranking.pool_languages > 0).sum(axis=1).max(initial=0) < 2
-    if one_language and Need.LANGUAGES in measure.needs:
+    if one_language and DataNeed.LANGUAGES in measure.needs:
         return ONE_LANGUAGE
     missing = unmet(measure, ranking)
     return missing[1] if missing else None

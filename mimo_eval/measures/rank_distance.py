@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mimo_eval.measures.base import Direction, LanguageMeasure, Need
+from mimo_eval.measures.base import DataNeed, Direction, LanguageMeasure
 from mimo_eval.measures.counting import count_by_query, first_rank, known_relevant
 from mimo_eval.measures.ranking import Ranking
 
@@ -53,7 +53,7 @@ class RankDistanceMeasure(LanguageMeasure):
     SHORT_DESC = "How many ranks lie between the first and the last version of the answer?"
     RANGE = (1.0, np.inf)
     DIRECTION = Direction.LOWER
-    NEEDS = frozenset({Need.LANGUAGES, Need.PARALLEL_DOCUMENTS, Need.FULL_RANKING})
+    NEEDS = frozenset({DataNeed.LANGUAGES, DataNeed.PARALLEL_DOCUMENTS, DataNeed.FULL_RANKING})
     SOURCE = "Huang et al. 2023 (KD-SPD)"
     USES = ("RankDistance",)
     INSTEAD = "LPR or Comp@10"

@@ -26,6 +26,7 @@ from mimo_eval.models.endpoint import Client
 from mimo_eval.models.loading import ModelOptions
 from mimo_eval.models.sources import shown_name
 from mimo_eval.protocols import Role
+from mimo_eval.specs import arguments, refuse_unknown
 
 logger = logging.getLogger(__name__)
 
@@ -215,9 +216,7 @@ def _refuse_unknown(options: dict[str, Any]) -> None:
     known = {f.name for f in fields(ModelOptions)}
     for name in sorted(known & set(options)):
         logger.warning("api does not take --%s; it is ignored", name.replace("_", "-"))
-    wrong = sorted(set(options) - known)
-    if wrong:
-        raise ConfigError(f"api does not take {', '.join(wrong)}; a key is taken from the variable that key_env names")
+    refuse_unknown("api", sorted(set(options) - known), arguments(ApiEncoder))
 
 
 def _check_numbers(whole: dict[str, Any], above: dict[str, Any], least: dict[str, Any]) -> None:

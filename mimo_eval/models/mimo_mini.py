@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mimo_eval.digests import digest
 from mimo_eval.errors import ModelError
-from mimo_eval.files import digest
 from mimo_eval.protocols import Role
 
 FOLDER = Path(__file__).parent.parent / "_models" / "mimo-mini"
@@ -78,8 +78,10 @@ class StaticTable:
 
     def describe(self) -> dict[str, Any]:
         """Return what a reader of the result wants to know of the model."""
-        vocabulary, width = self._table.values.shape
-        return {"kind": "dense", "dimension": width, "vocabulary": vocabulary, "dtype": "int8", "similarity": "cosine"}
+        values = self._table.values
+        vocabulary, width = values.shape
+        size = {"dimension": width, "vocabulary": vocabulary, "parameters": values.size}
+        return {"kind": "dense", **size, "dtype": "int8", "similarity": self.similarity}
 
     def encode(self, texts: Sequence[str], *, role: Role, lang: str) -> np.ndarray:
         """Encode texts.

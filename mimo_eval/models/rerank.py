@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.asking import asking
+from mimo_eval.digests import digest
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.files import cache_dir, digest
+from mimo_eval.files import cache_dir
 from mimo_eval.models.cross_encoder import CrossEncoderScorer, Scorer, load_scorer
 from mimo_eval.models.fusion import combined_name, description, identity, load_bases
 from mimo_eval.models.loading import Model, model_name

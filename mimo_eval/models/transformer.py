@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar, TypeVar
 
 from mimo_eval.errors import ConfigError, ModelError
-from mimo_eval.models import kernels, prompts
+from mimo_eval.models import kernels, prompts, unloaded
 from mimo_eval.models.backends import BACKENDS, PACKAGES, check_backend
 from mimo_eval.models.kernels import ATTENTIONS, LinearLayers
 from mimo_eval.models.prompts import Prompt
@@ -41,7 +41,8 @@ class TransformerModel:
     :param device: such as `cpu` or `cuda:0`; chosen by torch if None.
     :param dtype: of the weights: float32, float16 or bfloat16.
     :param backend: what runs it: torch, onnx or openvino.
-    :param attention: what computes attention: one of `kernels.ATTENTIONS`; transformers' own choice if None.
+    :param attention: what computes attention: eager, sdpa, flex_attention, flash_attention_2 or flash_attention_3;
+        transformers' own choice if None.
     :param compile: let torch compile the model when it is first used; if it cannot, the model runs as it is.
     :param batch_size: texts per batch, or per batch of the longest texts where batches are made by the number of tokens.
     :param max_length: most tokens of a text; the model's own if None.
@@ -126,7 +127,7 @@ class TransformerModel:
         return saved if saved in DTYPES else "float32"
 
     def describe(self) -> dict[str, Any]:
-        """Return what a reader of the result wants to know of the model."""
+        """Return what a reader of the result wants to know of the model, and what ran it if its weights were loaded."""
         return {
             "kind": self.KIND,
             "source": "folder" if self.files.local else self.model,
@@ -137,18 +138,38 @@ class TransformerModel:
             "batch_size": self.batch_size,
             "trust_remote_code": self.trust_remote_code,
             "allow_pickled_weights": self.allow_pickled_weights,
-            **(self.loaded() if "encoder" in self.__dict__ else {}),
+            **{name: value for name, value in self.facts().items() if value is not None},
+            **(self.ran_on() if self.is_loaded else {}),
         }
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the weights are in memory."""
+        return "encoder" in self.__dict__
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the model's files say of it, and what they do not say, as the loaded model has it.
+
+        Files come first, so that a result says the same whether anything was left to be encoded or not.
+        """
+        loaded = self.loaded() if self.is_loaded else {}
+        return {**loaded, **{name: value for name, value in self.said().items() if value is not None}}
+
+    def said(self) -> dict[str, Any]:
+        """Return what files and settings say of the model's size; None for what they do not."""
+        return {"parameters": unloaded.parameters(self.files), "max_length": self.max_length}
+
     def loaded(self) -> dict[str, Any]:
-        """Return what the loaded model says of itself."""
-        count = sum(parameter.numel() for parameter in self.encoder.parameters())
+        """Return what the loaded model says of its size; None for what it does not, as other backends than torch."""
         return {
-            "max_length": self.encoder.max_seq_length,
-            "device": str(self.encoder.device),
-            **({"compiled": self.encoder._compiled_call_impl is not None} if self.compile else {}),
-            **({"parameters": count} if count else {}),  # other backends than torch do not tell
+            "parameters": sum(parameter.numel() for parameter in self.encoder.parameters()) or None,
+            "max_length": unloaded.finite(self.encoder.max_seq_length),
         }
+
+    def ran_on(self) -> dict[str, Any]:
+        """Return where the loaded model runs, and whether compiling it succeeded."""
+        compiled = {"compiled": self.encoder._compiled_call_impl is not None} if self.compile else {}
+        return {"device": str(self.encoder.device), **compiled}
 
     @cached_property
     def encoder(self) -> Any:
@@ -280,7 +301,7 @@ class PromptedModel(TransformerModel):
         :return: the prompt, empty if there is none.
         """
         found = self.found(role)
-        if found.source == prompts.NONE and "encoder" in self.__dict__:  # other formats' settings become prompts on loading
+        if found.source == prompts.NONE and self.is_loaded:  # other formats' settings become prompts on loading
             return prompts.own(self.encoder.prompts, None, role)
         return found.text
 
@@ -299,7 +320,7 @@ class PromptedModel(TransformerModel):
         }
 
     def loaded(self) -> dict[str, Any]:
-        """Return what the loaded model says of itself."""
+        """Return what the loaded model says of its size and its vectors."""
         return {
             **super().loaded(),
             "dimension": dimension(self.encoder),

@@ -13,6 +13,9 @@ from mimo_eval.models.sources import ModelFiles
 
 PICKLES = {"pytorch_model": "model", "adapter_model": "adapter_model"}
 """How the pickles begin that transformers and sentence-transformers read, and the safetensors that they prefer."""
+WHOLE = re.compile(r"model\.safetensors")
+SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+ADAPTER = "adapter_config.json"
 
 
 def check_weights(files: ModelFiles, typed: str, backend: str = "torch", *, allowed: bool = False, wanted: bool = True) -> None:
@@ -35,6 +38,22 @@ def check_weights(files: ModelFiles, typed: str, backend: str = "torch", *, allo
         )
 
 
+def safetensors(files: ModelFiles) -> list[str]:
+    """Return the paths of the safetensors that torch reads with a model.
+
+    :param files: the model's.
+    :return: paths inside the model; none if some of its weights are pickles, or belong to an adapter of another model.
+    """
+    folders = _folders(files)
+    if first_pickle(files) is not None or any(ADAPTER in folders[folder] for folder in _loaded(files, folders)):
+        return []
+    found = []
+    for folder in sorted(_loaded(files, folders)):
+        whole, shards = (sorted(filter(pattern.fullmatch, folders[folder])) for pattern in (WHOLE, SHARD))
+        found += [f"{folder}/{name}".lstrip("/") for name in whole or shards]
+    return found
+
+
 def first_pickle(files: ModelFiles, backend: str = "torch") -> str | None:
     """Return the path of a pickle that would be read with a model.
 
@@ -42,10 +61,7 @@ def first_pickle(files: ModelFiles, backend: str = "torch") -> str | None:
     :param backend: what runs it.
     :return: the path inside the model; None if there is none.
     """
-    folders: dict[str, list[str]] = defaultdict(list)
-    for name in files.names:
-        folder, _, base = name.rpartition("/")
-        folders[folder].append(base)
+    folders = _folders(files)
     for folder in sorted(_loaded(files, folders)):
         exported = folders[folder] + folders.get(f"{folder}/{backend}".lstrip("/"), [])
         if backend != "torch" and any(name.endswith((".onnx", ".xml")) for name in exported):
@@ -72,6 +88,15 @@ def pickled(names: Iterable[str], whole: bool = False) -> str | None:
             if re.fullmatch(rf"{pickle}([.-][\w.-]+)?\.bin(\.index\.json)?", name):
                 return name
     return None
+
+
+def _folders(files: ModelFiles) -> dict[str, list[str]]:
+    """Return the names of a model's files by folder."""
+    folders: dict[str, list[str]] = defaultdict(list)
+    for name in files.names:
+        folder, _, base = name.rpartition("/")
+        folders[folder].append(base)
+    return folders
 
 
 def _transformers(files: ModelFiles) -> set[str]:

@@ -7,6 +7,7 @@ the end of a list without being in it are counted, of all queries. Ranks are kno
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,22 +15,26 @@ from typing import Any
 import numpy as np
 
 from mimo_eval.embeddings import VectorStore
+from mimo_eval.environment import available_memory
 from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.mixing import Pool
 from mimo_eval.search import keys
+from mimo_eval.search.block_search import longest_norm
 from mimo_eval.search.dense import SPARE, DenseScorer
 from mimo_eval.search.flat import faiss_module
 from mimo_eval.search.index_spec import IndexSpec, centroids, said
 from mimo_eval.search.index_store import IndexStore
-from mimo_eval.search.look import longest_norm
 from mimo_eval.search.onepass import PoolRanking
 
+logger = logging.getLogger(__name__)
 PER_CENTROID = 39
 """Fewest vectors per centroid that FAISS asks for to train a clustering; a language with fewer is searched exactly."""
 MOST_PER_CENTROID = 256
 """FAISS trains a clustering on no more than these."""
 SAMPLE = 65_536
-"""Fewest vectors that an index is trained on, where there are as many."""
+"""Fewest vectors that an index is trained on, where there are as many and memory has room for them."""
+TRAINING = 2
+"""Bytes of memory for each byte of them: FAISS makes copies."""
 BATCH = 1024
 RESCORE = 2**16
 """Pairs that are scored again at a time."""
@@ -62,6 +67,11 @@ class ApproximateScorer:
         for lang, rows in _documents(pools).items():
             if lang not in self.rows:
                 self.exact[lang] = f"{len(rows):,} vectors are too few to train the index, which needs {needed:,}"
+
+    @property
+    def engines(self) -> set[str]:
+        """What has ranked documents so far: FAISS, if an index did, and what searched exactly."""
+        return self.dense.engines | ({"faiss"} if self._shares else set())
 
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         """Return keys of what the index found, scored by the stored vectors."""
@@ -102,8 +112,7 @@ class ApproximateScorer:
         index = self.spec.make(self.documents.width or 1)
         try:
             if not index.is_trained:
-                size = min(len(rows), max(SAMPLE, MOST_PER_CENTROID * centroids(index)))
-                sample = np.random.default_rng(0).choice(rows, size, replace=False)
+                sample = np.random.default_rng(0).choice(rows, self._sample_size(index, len(rows)), replace=False)
                 index.train(self.documents.gather(np.sort(sample)))
             for _, vectors in self.documents.tiles(lang, rows, self.dense.tile):
                 index.add(vectors)
@@ -113,6 +122,21 @@ class ApproximateScorer:
                 f"leave {lang} out"
             ) from error
         return index
+
+    def _sample_size(self, index: Any, count: int) -> int:
+        """Return on how many of some vectors an index is trained: as many as help, if there is memory for them."""
+        least, each = PER_CENTROID * centroids(index), 4 * index.d
+        free = available_memory()
+        wanted = min(count, max(SAMPLE, MOST_PER_CENTROID * centroids(index)))
+        size: int = min(wanted, free // (TRAINING * each))
+        if size < max(least, 1):
+            raise ConfigError(
+                f"the index '{self.spec}' must be trained on {least:,} vectors of {index.d:,} numbers, which takes "
+                f"{TRAINING * least * each / 2**30:,.1f} GiB of memory; {free / 2**30:,.1f} GiB are free: choose a smaller one"
+            )
+        if size < wanted:
+            logger.warning("%s: trained on %s vectors of %s, for which there is memory", self.spec, f"{size:,}", f"{wanted:,}")
+        return size
 
     def _parameters(self, index: Any, lang: str, rows: np.ndarray) -> Any:
         """Return what limits a search to some of the language's documents; None for all of them."""

@@ -1,4 +1,4 @@
-"""Where the scores of a look at documents are computed and compared: the processor, or GPUs by torch."""
+"""Where the scores of a block of documents are computed and compared: the processor, or GPUs by torch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from mimo_eval.environment import has_onednn
 from mimo_eval.errors import ConfigError
+from mimo_eval.search.flat import WITHOUT
 
 Array = Any
 """An array of NumPy, or a tensor of torch on a GPU."""
@@ -20,21 +21,30 @@ NONE = np.empty(0, np.int64)
 WORTH = 2**37
 """Floating-point operations from which on it is worth a second or two to import torch for its products."""
 
+PAIRS = 1024
+"""Pairs of vectors that are there in float64 at a time; they stay in the processor's cache."""
 SHARES = 4
-"""Tiles that are looked at at the same time on the processor, since comparing is done by one thread each."""
+"""Threads that search at the same time on the processor, since scores are compared by one thread each."""
 
 
 class Arithmetic(Protocol):
     """Computes and compares scores; what it returns but for scores and what it puts is NumPy's."""
 
+    name: str
+    """The library that multiplies."""
     queries_at_once: int
     scores_at_once: int
+    worth_own_queries: int
+    """Queries for each place from which on it has its own; with fewer, it has its own documents."""
 
     def put(self, vectors: np.ndarray) -> Array:
         """Bring (n, d) float32 vectors to where they are needed."""
 
     def scores(self, queries: Array, documents: Array) -> Array:
         """Return (q, m) float32 inner products."""
+
+    def nth(self, scores: Array, n: int) -> np.ndarray:
+        """Return the n-th largest score of each query, (q,) float32."""
 
     def reaching(self, scores: Array, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the scores not below their query's floor, (q,) float32: how many of each query, and (document, score)."""
@@ -55,9 +65,11 @@ class Processor:
 
     queries_at_once = 1024
     scores_at_once = 2**20
+    worth_own_queries = 128
 
     def __init__(self, linear: Any = None, threads: int | None = None) -> None:
         self.linear, self.threads = linear, threads
+        self.name = "numpy" if linear is None else "torch"
 
     def put(self, vectors: np.ndarray) -> np.ndarray:
         """Return the vectors."""
@@ -70,6 +82,10 @@ class Processor:
 
             torch.set_num_threads(self.threads)
         return np.asarray(queries @ documents.T if self.linear is None else self.linear(queries, documents))
+
+    def nth(self, scores: np.ndarray, n: int) -> np.ndarray:
+        """Return the n-th largest score of each query."""
+        return np.asarray(np.partition(scores, -n, axis=1)[:, -n])
 
     def reaching(self, scores: np.ndarray, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the scores not below their query's floor: how many of each query, and (document, score)."""
@@ -116,8 +132,10 @@ class Torch:
     :raises ConfigError: if it cannot be used.
     """
 
+    name = "torch"
     queries_at_once = 16_384
     scores_at_once = 2**27
+    worth_own_queries = sys.maxsize  # documents are to be brought to one GPU only
 
     def __init__(self, device: str) -> None:
         import torch
@@ -127,9 +145,7 @@ class Torch:
             torch.ones(1, device=self.device)
         except (RuntimeError, AssertionError) as error:
             why = str(error).splitlines()[0]
-            raise ConfigError(
-                f"{device} cannot be searched on ({why}); free it, or leave it out by CUDA_VISIBLE_DEVICES, empty for none"
-            ) from error
+            raise ConfigError(f"{device} cannot be searched on ({why}); {WITHOUT}") from error
 
     def put(self, vectors: np.ndarray) -> Array:
         """Copy vectors to the device."""
@@ -138,6 +154,10 @@ class Torch:
     def scores(self, queries: Array, documents: Array) -> Array:
         """Return (q, m) float32 inner products."""
         return queries @ documents.T
+
+    def nth(self, scores: Array, n: int) -> np.ndarray:
+        """Return the n-th largest score of each query."""
+        return np.asarray(self.torch.topk(scores, n, dim=1).values[:, -1].cpu().numpy())
 
     def reaching(self, scores: Array, floor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the scores not below their query's floor: how many of each query, and (document, score)."""
@@ -184,6 +204,37 @@ def arithmetics(work: int) -> list[Arithmetic]:
         return [Processor()]  # whose products have all cores, whoever asks
     threads = torch.get_num_threads()
     return [Processor(_linear, threads // min(threads, SHARES)) for _ in range(min(threads, SHARES))]
+
+
+def exact_products(left: np.ndarray, left_at: np.ndarray, right: np.ndarray, right_at: np.ndarray) -> np.ndarray:
+    """Return the inner products of pairs of vectors, computed in float64.
+
+    :param left: (a, d) float32.
+    :param left_at: (n,) which of them.
+    :param right: (b, d) float32.
+    :param right_at: (n,) which of them.
+    :return: (n,) float32.
+    """
+    out = np.empty(len(left_at))
+    for start in range(0, len(out), PAIRS):
+        part = slice(start, start + PAIRS)
+        pairs = (side[which[part]].astype(np.float64) for side, which in ((left, left_at), (right, right_at)))
+        np.einsum("nd,nd->n", *pairs, out=out[part])
+    return out.astype(np.float32)
+
+
+@contextmanager
+def with_room() -> Iterator[None]:
+    """Say in one line what to do where a GPU has too little memory.
+
+    :raises ConfigError: then.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        raise ConfigError(f"{str(error).splitlines()[0]}; of the GPU that is searched on, {WITHOUT}") from error
 
 
 @contextmanager

@@ -61,12 +61,17 @@ class Counts:
         place = keys.places(mine[at[index], column])
         self.add_near(which[index], self.scorer.documents.texts.row_at[place])
 
-    def add_near(self, given: np.ndarray, rows: np.ndarray) -> None:
-        """Count those of some documents that stand above given ones, by exact scores.
+    def add_scored(self, given: np.ndarray, rows: np.ndarray, scores: np.ndarray) -> None:
+        """Count those of some documents that stand above given ones.
 
         :param given: (p,) positions of given documents.
         :param rows: (p,) rows of documents that may stand above them.
+        :param scores: (p,) float32 exact scores of these documents.
         """
+        np.add.at(self.above, given, keys.encode(scores, self.scorer.place[rows]) > self.document_keys[given])
+
+    def add_near(self, given: np.ndarray, rows: np.ndarray) -> None:
+        """Count likewise, after computing the exact scores of (p,) documents."""
         if not len(rows):
             return
         self._near.append((given, rows))
@@ -84,5 +89,4 @@ class Counts:
             return
         given, rows = (np.concatenate(parts) for parts in zip(*self._near, strict=True))
         self._near, self._size = [], 0
-        exact = keys.encode(self.scorer.exact(self.query_rows[self.at[given]], rows), self.scorer.place[rows])
-        np.add.at(self.above, given, exact > self.document_keys[given])
+        self.add_scored(given, rows, self.scorer.exact(self.query_rows[self.at[given]], rows))

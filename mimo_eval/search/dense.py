@@ -14,9 +14,10 @@ import numpy as np
 from mimo_eval.embeddings import TILE_ROWS, VectorStore
 from mimo_eval.errors import ModelError
 from mimo_eval.search import keys
+from mimo_eval.search.arithmetic import exact_products
+from mimo_eval.search.block_search import Found, longest_norm, search_block
 from mimo_eval.search.counts import Counts
 from mimo_eval.search.flat import Engine, engine
-from mimo_eval.search.look import Found, longest_norm, look
 from mimo_eval.threads import ahead
 
 SPARE = 32
@@ -24,8 +25,6 @@ SPARE = 32
 BEYOND = 8
 """Documents of a merged list looked at beyond the cut, for the same reason."""
 QUERY_ROWS = 16_384
-PAIRS = 1024
-"""Pairs of vectors that are there in float64 at a time; they stay in the processor's cache."""
 
 
 @dataclass
@@ -46,6 +45,8 @@ class DenseScorer:
         if None not in widths and widths[0] != widths[1]:
             raise ModelError(f"vectors of queries have {widths[0]} dimensions, those of documents {widths[1]}")
         self.longest = 0.0
+        self.engines: set[str] = set()
+        """Libraries that have ranked documents so far; what is settled exactly is NumPy's beside them."""
         self.place = self.documents.texts.id_order
         self._error = np.full(len(self.queries.texts), np.nan)
 
@@ -74,21 +75,16 @@ class DenseScorer:
         :return: (n,) float32.
         """
         result = np.empty(len(query_rows), np.float32)
-        for start in range(0, len(query_rows), TILE_ROWS):
-            part = slice(start, start + TILE_ROWS)
+        order = np.argsort(document_rows, kind="stable")  # so that each vector is read once
+        for start in range(0, len(order), TILE_ROWS):
+            part = order[start : start + TILE_ROWS]
             result[part] = self._exact(query_rows[part], document_rows[part])
         return result
 
     def _exact(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
         queries, which_query = np.unique(query_rows, return_inverse=True)
         documents, which_document = np.unique(document_rows, return_inverse=True)
-        left, right = self.queries.gather(queries), self.documents.gather(documents)
-        out = np.empty(len(query_rows))
-        for start in range(0, len(out), PAIRS):
-            part = slice(start, start + PAIRS)
-            pairs = (side[which[part]].astype(np.float64) for side, which in ((left, which_query), (right, which_document)))
-            np.einsum("nd,nd->n", *pairs, out=out[part])
-        return out.astype(np.float32)
+        return exact_products(self.queries.gather(queries), which_query, self.documents.gather(documents), which_document)
 
     def table(self, query_rows: np.ndarray, document_rows: np.ndarray) -> np.ndarray:
         """Return the scores of all pairs of some queries and documents, to the precision of a float32 product.
@@ -97,7 +93,11 @@ class DenseScorer:
         :param document_rows: (n,) rows of documents.
         :return: (q, n) float32.
         """
-        return np.asarray(self.queries.gather(query_rows) @ self.documents.gather(document_rows).T)
+        queries, result = self.queries.gather(query_rows), np.empty((len(query_rows), len(document_rows)), np.float32)
+        for start in range(0, len(document_rows), self.tile):
+            part = slice(start, start + self.tile)
+            result[:, part] = queries @ self.documents.gather(document_rows[part]).T
+        return result
 
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         """Find the best documents of one block, and some more.
@@ -118,6 +118,7 @@ class DenseScorer:
 
         def search(tile: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, float]:
             tile_rows, vectors = tile
+            self.engines.add(self.search.name)
             found, at = self.search.top(queries, vectors, min(k + SPARE, len(vectors)))
             return keys.encode(found, self.place[tile_rows][at]), longest_norm(vectors)
 
@@ -145,7 +146,7 @@ class DenseScorer:
             counts = Counts(self, query_rows, at, document_keys)
             counts.add_lists(np.arange(len(at)), lists, counts.bounds(self.longest))
             return Found(lists, counts.result(), self.longest)
-        found = look(self, lang, rows, query_rows, k + SPARE, at, document_keys)
+        found = search_block(self, lang, rows, query_rows, k + SPARE, at, document_keys)
         self.saw(found.longest)
         return found._replace(lists=self._sure(found.lists, lang, rows, query_rows, k))
 

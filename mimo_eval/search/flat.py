@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import sys
 import warnings
 from functools import cache
 from queue import SimpleQueue
@@ -11,6 +13,9 @@ import numpy as np
 
 from mimo_eval.errors import ConfigError
 
+WITHOUT = "free its memory, or leave it out by CUDA_VISIBLE_DEVICES, empty for none"
+PACKAGES = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12", "faiss-gpu-cu13")
+"""All that have the module `faiss`."""
 GPU_DEPTH = 2048
 """Largest k of FAISS's search on a GPU."""
 
@@ -60,16 +65,27 @@ class Faiss:
 
     def top(self, queries: np.ndarray, documents: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (scores, positions), each (q, k)."""
-        metric = self.faiss.METRIC_INNER_PRODUCT
         if not self.lanes or k > GPU_DEPTH:
-            return self.faiss.knn(queries, documents, k, metric=metric)  # type: ignore[no-any-return]
+            return self.faiss.knn(queries, documents, k, metric=self.faiss.METRIC_INNER_PRODUCT)  # type: ignore[no-any-return]
         device, resources = self._free.get()  # resources serve one thread at a time
         try:
-            return self.faiss.knn_gpu(  # type: ignore[no-any-return]
-                resources, queries, documents, k, metric=metric, device=device
-            )
+            return self._on_gpu(device, resources, queries, documents, k)
         finally:
             self._free.put((device, resources))
+
+    def _on_gpu(
+        self, device: int, resources: Any, queries: np.ndarray, documents: np.ndarray, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        options = {"metric": self.faiss.METRIC_INNER_PRODUCT, "device": device}
+        try:
+            return self.faiss.knn_gpu(resources, queries, documents, k, **options)  # type: ignore[no-any-return]
+        except RuntimeError:  # torch keeps what it had for encoding; FAISS cannot ask it for that
+            if (torch := sys.modules.get("torch")) is not None:
+                torch.cuda.empty_cache()
+        try:
+            return self.faiss.knn_gpu(resources, queries, documents, k, **options)  # type: ignore[no-any-return]
+        except RuntimeError as error:
+            raise ConfigError(f"GPU {device}: FAISS cannot search there ({str(error).splitlines()[0]}); {WITHOUT}") from error
 
 
 @cache
@@ -109,10 +125,15 @@ def faiss_module() -> Any:
     return faiss
 
 
-def _warn_of_two_packages() -> None:
-    from importlib.metadata import packages_distributions
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return False
 
-    owners = sorted(set(packages_distributions().get("faiss", [])))
+
+def _warn_of_two_packages() -> None:
+    owners = [name for name in PACKAGES if _is_installed(name)]
     if len(owners) > 1:
         warnings.warn(
             f"{' and '.join(owners)} own the same folder and break each other; uninstall both, then install one",

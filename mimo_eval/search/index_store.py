@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,8 +20,9 @@ import numpy as np
 
 from mimo_eval import locks
 from mimo_eval.collections.collection import Texts
+from mimo_eval.digests import checksums, digest
 from mimo_eval.errors import CacheError, DataError
-from mimo_eval.files import cache_dir, checksums, digest, read_sealed, write_json, write_sealed, writing
+from mimo_eval.files import cache_dir, new_folder, read_sealed, write_json, write_sealed, writing
 from mimo_eval.locks import Use
 
 FORMAT = 2
@@ -124,7 +124,7 @@ class IndexStore:
 
     def _write(self, folder: Path, index: Any, documents: int) -> None:
         with writing(folder, "the index cannot be stored"):
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp"))
+            temporary = new_folder(folder.parent, f".{folder.name}.", ".tmp")
             try:
                 self.retriever.save(index, temporary)
                 content = {"format": FORMAT, "documents": documents, "files": checksums(temporary, MANIFEST)}
@@ -133,7 +133,6 @@ class IndexStore:
                     trash = temporary.with_name(f"{temporary.name}.tmp")
                     folder.rename(trash)
                     shutil.rmtree(trash, ignore_errors=True)
-                temporary.chmod(self.folder.stat().st_mode & 0o777)  # mkdtemp's is for its owner alone
                 try:
                     temporary.rename(folder)
                 except OSError:

@@ -18,7 +18,7 @@ from mimo_eval.collections.collection import Collection
 from mimo_eval.measures.ranking import EMPTY, UNJUDGED, Ranking
 from mimo_eval.mixing import Pool
 from mimo_eval.search import keys
-from mimo_eval.search.look import Found
+from mimo_eval.search.block_search import Found
 
 Progress = Callable[[int], None]
 TABLE = 2**27
@@ -33,6 +33,10 @@ MERGED = 2048
 
 class Scorer(Protocol):
     """What the pass needs: best documents of a block, as ranking keys."""
+
+    @property
+    def engines(self) -> set[str]:
+        """What has ranked documents so far, by name: libraries, or a retriever."""
 
     def top(self, lang: str, rows: np.ndarray, query_rows: np.ndarray, k: int) -> np.ndarray:
         """Return keys, descending, with the best k among them; EMPTY where fewer documents were found."""
@@ -128,7 +132,8 @@ class OnePass:
             return
         for lang, rows in pool.documents.items():
             if len(rows):
-                yield BlockId(lang, b"" if pool.whole else xxhash.xxh3_128_digest(np.ascontiguousarray(rows).data)), rows
+                whole = len(rows) == len(self.collection.documents.rows(lang))
+                yield BlockId(lang, b"" if whole else xxhash.xxh3_128_digest(np.ascontiguousarray(rows).data)), rows
 
     @property
     def work(self) -> int:

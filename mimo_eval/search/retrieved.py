@@ -47,6 +47,7 @@ class RetrieverScorer:
     def __init__(self, retriever: Retriever, collection: Collection) -> None:
         self.retriever, self.collection = retriever, collection
         self.name = str(getattr(retriever, "name", type(retriever).__name__))
+        self.engines = {self.name}
         self.whole_corpus = not getattr(retriever, "per_language", True)
         merge = str(getattr(retriever, "merge", "raw"))
         if merge not in MERGES:

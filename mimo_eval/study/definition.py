@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mimo_eval.benchmark import first_fault
+from mimo_eval.benchmark import first_fault, shipped
 from mimo_eval.errors import ConfigError, MimoEvalError
-from mimo_eval.files import read_yaml
+from mimo_eval.safe_yaml import read_yaml
 from mimo_eval.training.methods import load_method
 from mimo_eval.training.recipe import Recipe, parse_recipe
 from mimo_eval.training.settings import StageSettings
@@ -168,9 +168,7 @@ class Study(Part):
 
 def studies() -> dict[str, Path]:
     """Return the studies that come with the package, by name."""
-    here = Path(__file__).parent.parent
-    folder = here / "_benchmarks" if (here / "_benchmarks").is_dir() else here.parent / "benchmarks"
-    return {path.stem: path for path in sorted((folder / "studies").glob("*/*.yaml"))}
+    return shipped("studies/*/*.yaml")
 
 
 def load_study(name: str, smoke: bool = False) -> Study:

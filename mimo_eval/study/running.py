@@ -17,7 +17,8 @@ import pandas as pd
 
 from mimo_eval import environment, evaluation, geometry
 from mimo_eval.benchmark import Benchmark, Task
-from mimo_eval.files import digest, write_json
+from mimo_eval.digests import digest
+from mimo_eval.files import write_json
 from mimo_eval.results import QUERIES
 from mimo_eval.study.definition import FIRST, GEOMETRY, MEASURES, Study
 from mimo_eval.study.encoding import encoder_of

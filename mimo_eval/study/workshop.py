@@ -14,8 +14,9 @@ import numpy as np
 
 from mimo_eval.benchmark import Task, data_folder
 from mimo_eval.collections import Collection, load
+from mimo_eval.digests import digest
 from mimo_eval.errors import ConfigError
-from mimo_eval.files import cache_dir, digest
+from mimo_eval.files import cache_dir
 from mimo_eval.locks import Use
 from mimo_eval.study.definition import FIRST, Study, Test
 from mimo_eval.study.encoding import Tokens

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mimo_eval.benchmark import first_fault
+from mimo_eval.benchmark import first_fault, shipped
 from mimo_eval.errors import ConfigError, MimoEvalError
-from mimo_eval.files import parse_yaml, read_yaml
 from mimo_eval.languages import normalise
+from mimo_eval.safe_yaml import parse_yaml, read_yaml
 from mimo_eval.training.data.filters import Filters
 from mimo_eval.training.methods import load_method
 from mimo_eval.training.settings import Rhythm, StageSettings
@@ -146,8 +146,6 @@ class Expected(Section):
 
     student_parameters: int = 0
     """Weights of the student."""
-    student_dimension: int = 0
-    """Width of its embeddings."""
     teacher_dimension: int = 0
     """Width of the teacher's vectors."""
 
@@ -210,9 +208,7 @@ class Recipe(Section):
 
 def recipes() -> dict[str, Path]:
     """Return the recipes that come with the package, by name."""
-    here = Path(__file__).parent.parent
-    folder = here / "_benchmarks" if (here / "_benchmarks").is_dir() else here.parent / "benchmarks"
-    return {path.stem: path for path in sorted((folder / "recipes").glob("*.yaml"))}
+    return shipped("recipes/*.yaml")
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:

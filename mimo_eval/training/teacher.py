@@ -12,9 +12,10 @@ import numpy as np
 
 from mimo_eval.asking import asking, fingerprint
 from mimo_eval.collections.collection import Texts
+from mimo_eval.digests import digest
 from mimo_eval.embeddings import TILE_ROWS, Encode, VectorStore, read_chunk, text_hash
 from mimo_eval.errors import CacheError, ConfigError, ModelError
-from mimo_eval.files import cache_dir, digest
+from mimo_eval.files import cache_dir
 from mimo_eval.languages import normalise
 from mimo_eval.models.loading import ModelOptions, load_model, model_name
 from mimo_eval.protocols import Encoder, Role

@@ -10,7 +10,7 @@ import numpy as np
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from mimo_eval import evaluation
-from mimo_eval.benchmark import Benchmark, Task
+from mimo_eval.benchmark import Benchmark, Task, changed
 from mimo_eval.errors import ConfigError
 from mimo_eval.protocols import Role
 from mimo_eval.training.batches import prompt_of
@@ -66,8 +66,7 @@ class Validation(BaseEvaluator):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         task = Task(collection=collection, languages=languages, mixes=(mix,))
-        whole = Benchmark(name="validation", tasks=(task,))
-        self.benchmark = evaluation.changed(whole, measures=measure)
+        self.benchmark = changed(Benchmark(name="validation", tasks=(task,)), measures=measure)
         if len(self.benchmark.measures) != 1:
             raise ConfigError(f"validation.measure: '{measure}' is more than one measure")
         self.every, self.patience, self.data = every, patience, data

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from mimo_eval.benchmark import Benchmark, Task
-from mimo_eval.cli.compare import _cautions, terminal
+from mimo_eval.cli.differences import as_markdown, terminal
 from mimo_eval.cli.main import cli
 from mimo_eval.comparison import Difference, Report
 from mimo_eval.errors import ConfigError, DataError
@@ -66,12 +67,13 @@ def test_the_table_fits_and_says_which_is_better(results):
 
 
 def test_json_holds_everything(results):
-    content = json.loads(invoke(*results, "--format", "json", "--by", "pool", "--seed", "3").stdout)
+    content = json.loads(invoke(*results, "--format", "json", "--by", "corpus", "--seed", "3").stdout)
     assert content["family"] == len(content["differences"]) == 12
     assert (content["seed"], content["level"], content["permutations"], content["benchmark"]) == (3, 0.95, 10_000, "trees")
     assert {m["mix"] for m in content["moved"]} == set(MIXES)
     assert all(m["text"].endswith("tree") for m in content["moved"])
     assert {"low", "high", "p", "p_t", "p_holm", "effect", "stars", "better", "excluded"} <= set(content["differences"][0])
+    assert len(content["cautions"]) == 2 and "too narrow" in content["cautions"][1]
 
 
 def test_csv_has_a_row_per_comparison(results):
@@ -88,6 +90,13 @@ def test_markdown_is_a_table(results):
     assert "| p | p (t-test) | p (Holm) |" in lines[0]
     assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
     assert len(lines) == 2 + 3 * 4  # three pairs; RR@10 in three settings and LPR in one
+
+
+def test_markdown_shows_names_as_they_are():
+    found = report(1)
+    found.differences[0] = replace(found.differences[0], second="my_model*<b>|`x`", better="my_model*<b>|`x`", stars="**")
+    row = as_markdown(found).splitlines()[-1]
+    assert r"| my\_model\*&lt;b&gt;\|\`x\` |" in row and r"| \*\* |" in row
 
 
 def report(
@@ -135,18 +144,18 @@ def printed(found: Report) -> str:
     ids=["many", "just none", "just some", "few permutations", "few questions", "more permutations than allowed"],
 )
 def test_what_stars_cannot_show_is_said(found, said):
-    assert said in " ".join(_cautions(found))
+    assert said in " ".join(found.cautions)
 
 
 def test_stars_that_are_possible_need_no_word():
-    assert _cautions(report(1)) == _cautions(report(10)) == []
-    assert not any("No star" in line for line in _cautions(report(7, groups=8, stars="*")))
+    assert report(1).cautions == report(10).cautions == []
+    assert not any("No star" in line for line in report(7, groups=8, stars="*").cautions)
 
 
 def test_no_star_is_possible_with_the_permutations_below_those_advised():
     """With 20 · family permutations the smallest adjusted p is below 0.05, with one fewer it is 0.05."""
-    assert "No star" in _cautions(report(300, permutations=20 * 300 - 1))[0]
-    assert "No star" not in _cautions(report(300, permutations=20 * 300))[0]
+    assert "No star" in report(300, permutations=20 * 300 - 1).cautions[0]
+    assert "No star" not in report(300, permutations=20 * 300).cautions[0]
 
 
 def test_intervals_of_few_questions_are_said_to_be_narrow():
@@ -184,7 +193,7 @@ def test_options_out_of_range_are_usage_errors(results, arguments):
 def test_exit_codes(results, tmp_path):
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "mimo_eval.cli.main", "compare", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
     good = call(*results, "--by", "setting", "--permutations", "100")
     assert (good.returncode, good.stderr) == (0, "")

@@ -1,26 +1,11 @@
 """`mimo-eval leaderboard` and `mimo-eval report` as a user calls them."""
 
-import contextlib
-import io
-from types import SimpleNamespace
+import json
+import re
+from pathlib import Path
 
 import pytest
-
-from mimo_eval.cli.main import main
-
-
-def call(*arguments, cwd):
-    """Run the command line in this process: a new one would import everything anew, for each of many short calls."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        patch.chdir(cwd)
-        patch.setattr("sys.argv", ["mimo-eval", *map(str, arguments)])
-        try:
-            main()
-            code = 0
-        except SystemExit as error:
-            code = error.code or 0
-    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
+from calling import call
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +46,9 @@ def test_results_to_board_and_report(evaluated):
         (["leaderboard", "submit", "results/mini"], 3, "holds 2 results, choose one"),
         (["leaderboard", "submit", "BM25"], 3, "evaluate without --mix, --languages and --depth"),
         (["leaderboard", "submit", "BM25", "--licence", "x" * 501], 2, "--licence"),
+        (["leaderboard", "validate", "BM25"], 3, "cannot be added to a board"),
+        (["leaderboard", "validate", "empty"], 3, "no result.json here"),
+        (["leaderboard", "validate", "BM25", "--board", "nowhere"], 2, "does not exist"),
         (["report", "results"], 3, "holds 2 results, choose one"),
         (["report", "BM25", "--mix", "monolingual"], 2, "those are: parallel"),
     ],
@@ -72,3 +60,17 @@ def test_mistakes_have_a_message_and_a_code(evaluated, arguments, code, message)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert not (evaluated / "x").exists() and not (evaluated / "submission").exists()
+
+
+def test_what_a_maintainer_is_told_of_a_committed_result(tmp_path):
+    board = Path(__file__).parents[2] / "leaderboards" / "mini"
+    done = call("leaderboard", "validate", board / "results" / "hashing", "--board", board, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("ok  hashing  ") and re.fullmatch(r"    parallel nDCG@20 0\.\d{3}, \d+ of 15", lines[1])
+    assert "1 result can be added to a board" in done.stderr
+    shown = call("leaderboard", "validate", board / "results" / "hashing", "--format", "markdown", cwd=tmp_path).stdout
+    assert shown.startswith("### ✅ 1 result can be added") and "- licence: `Apache-2.0`" in shown
+    done = call("leaderboard", "validate", board / "results" / "hashing", "--format", "json", cwd=tmp_path)
+    (found,) = json.loads(done.stdout)
+    assert found["valid"] and found["scores"][0]["place"] == ""

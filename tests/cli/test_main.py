@@ -8,17 +8,11 @@ import sys
 import time
 
 import pytest
+from calling import call
 
-from mimo_eval.cli import main
 from mimo_eval.cli.main import COMMANDS
 
 HEAVY = ("numpy", "pandas", "torch", "faiss", "datasets", "pyarrow", "pydantic", "ir_measures", "sentence_transformers", "rich")
-
-
-def call(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "mimo_eval.cli.main", *arguments], capture_output=True, text=True, timeout=120, **options
-    )
 
 
 def test_help_imports_nothing_heavy():
@@ -32,15 +26,15 @@ def test_help_imports_nothing_heavy():
         "ours = sorted(m for m in sys.modules if m.startswith('mimo_eval'))\n"
         "print('FOUND', found, ours, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     allowed = ["mimo_eval", "mimo_eval.cli", "mimo_eval.cli.main", "mimo_eval.errors"]
     assert done.stderr.strip() == f"FOUND [] {allowed}"
     assert all(name in done.stdout for name in COMMANDS)
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_has_help(command):
-    done = call(command, "--help")
+def test_every_command_has_help(command, tmp_path):
+    done = call(command, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Usage:" in done.stdout
 
@@ -53,7 +47,7 @@ def test_every_command_has_help(command):
         (["run", "bm25", "-b", "minni"], 2, "unknown benchmark 'minni'"),
         (["run", "bm25", "--mix", "paralel"], 2, "unknown mix 'paralel'"),
         (["run", "bm25", "--measures", "nDGC@10"], 2, "did you mean nDCG"),
-        (["run", "bm25", "--languages", "en,klingon"], 3, "klingon"),
+        (["run", "bm25", "--languages", "en,klingon"], 2, "'klingon' is not"),
         (["run", "bm25", "--languages", "en,ko"], 3, "mini has no texts in ko; it has ar, de, en, es, fr, hi"),
         (["run", "bm25", "--languages", "ko"], 3, "mini has no texts in ko; it has ar, de, en, es, fr, hi"),
         (["run", "bm25(k2=1)"], 2, "unknown argument 'k2' of bm25; it takes k1, b, merge, analyzers"),
@@ -65,33 +59,25 @@ def test_every_command_has_help(command):
     ],
 )
 def test_a_mistake_is_one_message_and_an_exit_code(arguments, code, message, tmp_path):
-    environment = {k: v for k, v in os.environ.items() if k != "MIMO_EVAL_DATA"}
-    done = call(*arguments, cwd=tmp_path, env=environment)
+    done = call(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
 
 
-def test_a_broken_off_training_is_told_to_resume(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["mimo-eval", "train", "recipe"])
-    monkeypatch.setattr(main.cli, "main", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(SystemExit) as done:
-        main.main()
-    assert done.value.code == 130
-    assert "run the same command with --resume" in capsys.readouterr().err
-
-
 SLOW = """
-import time
+import os, time
 import numpy as np
 class Slow:
-    name = "slow"
+    name, calls = "slow", 0
     def fingerprint(self, role):
         return {"model": "slow"}
     def encode(self, texts, *, role, lang):
-        open("encoded.log", "a").write(f"{len(texts)}\\n")
-        time.sleep(0.3)
+        Slow.calls += 1
+        if Slow.calls == 3 and "QUICK" not in os.environ:
+            open("begun", "w").close()
+            time.sleep(200)
         return np.random.default_rng(0).standard_normal((len(texts), 8)).astype(np.float32)
 """
 
@@ -103,18 +89,18 @@ def test_interrupt_keeps_what_was_encoded_and_exits_130(tmp_path):
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    log = tmp_path / "encoded.log"
-    deadline = time.monotonic() + 60
-    while not (log.exists() and len(log.read_text().splitlines()) >= 3) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    deadline = time.monotonic() + 200
+    while not (tmp_path / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 130, err
     assert out == ""
     assert "run the same command again" in err
     assert "Traceback" not in err
     assert not list(tmp_path.rglob("result.json"))
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    quick = {**environment, "QUICK": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=quick, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)[0]
     assert result["encoded"]["read"] > 0

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from mimo_eval.cli.main import cli
-from mimo_eval.cli.measures import found, listed
 from mimo_eval.errors import ConfigError
 from mimo_eval.geometry import DIAGNOSTICS
 from mimo_eval.measures import describe
+from mimo_eval.reference import found, listed
 
 
 def call(*arguments):
@@ -36,7 +36,7 @@ def test_the_table_fits_and_explains_its_needs():
 def test_brackets_in_names_are_not_read_as_mark_up(monkeypatch):
     entry = listed()[0]
     odd = entry.__class__(**{**entry.__dict__, "name": "odd[bold]", "source": "[red]x"})
-    monkeypatch.setattr("mimo_eval.cli.measures.listed", lambda: [odd])
+    monkeypatch.setattr("mimo_eval.reference.listed", lambda: [odd])
     assert "odd[bold]" in call()
     assert "[red]x" in call()
 
@@ -89,7 +89,7 @@ def test_each_way_of_writing_has_its_own_range():
     assert (raw.better, normalised.better) == ("lower", "higher")
     assert math.isinf(raw.range[1])
     assert normalised.range == (0, 100)
-    assert list(normalised.needs)[-1] == "pool size"
+    assert list(normalised.needs)[-1] == "corpus size"
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,6 @@ def test_other_formats_and_scores_of_each_query(files, tmp_path):
 def test_a_wrong_file_is_exit_code_3_and_nothing_is_written(files, tmp_path):
     (tmp_path / "qrels.txt").write_text(QRELS + "en:q 0 en:a\n")
     command = [sys.executable, "-m", "mimo_eval.cli.main", "score", files[0], "--qrels", files[1], "--queries"]
-    done = subprocess.run([*command, str(tmp_path / "q.csv")], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, str(tmp_path / "q.csv")], capture_output=True, text=True, timeout=240)
     assert done.returncode == 3 and "qrels.txt:5" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "q.csv").exists()

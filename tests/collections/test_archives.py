@@ -51,6 +51,11 @@ def test_an_archive_is_unpacked_once(tmp_path: Path, make: Make, name: str) -> N
     assert unpacked(path) == folder and (folder / "x.txt").read_bytes() == b"kept"
 
 
+def test_what_was_unpacked_is_open_to_whom_the_cache_is(tmp_path: Path, cache: Path) -> None:
+    (folder,) = {unpacked(make_zip(tmp_path / "a.zip", [("x", b"x"), ("y", b"y")])), *(cache / "unpacked").iterdir()}
+    assert folder.stat().st_mode == (cache / "unpacked").stat().st_mode
+
+
 @kinds
 @pytest.mark.parametrize("bad", ["../evil", "a/../../evil", "/etc/evil", "..\\evil", "C:/evil", "C:\\evil"])
 def test_a_member_outside_the_folder_is_refused(tmp_path: Path, cache: Path, make: Make, name: str, bad: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -182,6 +184,19 @@ def test_a_read_only_cache_still_serves_what_it_has(whole, cache, beir, tmp_path
         (cache / "collections").chmod(0o700)
 
 
+def test_a_collection_is_open_to_whom_the_cache_is(whole, cache):
+    folder = load(str(whole)).folder
+    assert folder.stat().st_mode == (cache / "collections").stat().st_mode
+
+
+def test_a_collection_that_its_owner_alone_may_read_is_one_line(whole, monkeypatch):
+    folder = load(str(whole)).folder
+    refused = Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
+    monkeypatch.setattr("mimo_eval.collections.kept._refuse_torn", refused)
+    with pytest.raises(CacheError, match=rf"^{folder}: cannot be read \(Permission denied\); .*: chmod -R a\+rX '{folder}'$"):
+        load(str(whole))
+
+
 def test_a_full_disk_leaves_nothing_behind(whole, cache, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")
@@ -219,26 +234,32 @@ def test_two_processes_build_one_collection_at_once(tmp_path, beir):
 
 
 BUILDER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from mimo_eval.collections.kept import META, kept
 
 def write(folder):
     with open(sys.argv[1], "a") as log:
         log.write("built\\n")
-    time.sleep(3)
+    for _ in range(10_000):
+        if len(list(Path(sys.argv[3]).iterdir())) == 2:  # the other is there too
+            break
+        time.sleep(0.01)
+    time.sleep(0.5)
     (folder / META).write_text("{}")
 
+Path(sys.argv[3], str(os.getpid())).touch()
 print(kept(Path(sys.argv[2]), lambda folder: (folder / META).read_text(), write))
 """
 
 
 def test_processes_at_once_build_a_collection_once(tmp_path):
-    log, folder = tmp_path / "log", tmp_path / "cache" / "collections" / "c"
-    command = [sys.executable, "-c", BUILDER, str(log), str(folder)]
+    log, folder, begun = tmp_path / "log", tmp_path / "cache" / "collections" / "c", tmp_path / "begun"
+    begun.mkdir()
+    command = [sys.executable, "-c", BUILDER, str(log), str(folder), str(begun)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    out = [process.communicate(timeout=60) for process in both]
-    assert [shown for shown, _ in out] == ["{}\n", "{}\n"]
+    out = [process.communicate(timeout=240) for process in both]
+    assert [shown for shown, _ in out] == ["{}\n", "{}\n"], out
     assert log.read_text() == "built\n"
 
 

@@ -185,7 +185,8 @@ def test_a_torn_file_is_fetched_again_and_a_changed_one_never_overwritten(hub: H
     assert downloads.known(remote(), thorough=True)[0].status["docs/a.bin"] == "torn"
     assert downloads.state(remote()) == "here"  # what a look at size and time cannot see
 
-    path.write_bytes(LARGE[:-1] + b"!")  # somebody's edit
+    path.write_bytes(LARGE[:-1] + b"!")  # somebody's edit, of another time though the clock may stand still for milliseconds
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 10**9))
     for attempt in (lambda: downloads.provide("data", remote()), lambda: downloads.fetch(downloads.plan(remote()))):
         with pytest.raises(
             DataError, match=r"a\.bin: changed since it was downloaded from https://huggingface.co/datasets/org/data"
@@ -220,11 +221,11 @@ def test_a_damaged_record_is_made_again_and_the_files_stay(hub: Hub, caplog: pyt
 def test_two_processes_that_fetch_the_same_wait_for_each_other(hub: Hub) -> None:
     context = multiprocessing.get_context("fork")
     start = context.Barrier(2)
-    processes = [context.Process(target=_fetch_at, args=(start,)) for _ in range(2)]
+    processes = [context.Process(target=_fetch_at, args=(start,), daemon=True) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
-        process.join(60)
+        process.join(200)
     assert [process.exitcode for process in processes] == [0, 0]
     assert len(hub.asked("/cdn/")) == 1, "fetched twice"
     assert downloads.state(remote()) == "here"

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from mimo_eval.collections import load, source_for
+from mimo_eval.collections import load, source_for, validate
 from mimo_eval.collections.folder import find_parts
 from mimo_eval.errors import ConfigError, DataError
 
@@ -122,8 +122,16 @@ def test_only_wanted_languages_are_read(tmp_path, beir):
     assert found.problems == {}
     with pytest.raises(DataError, match=r"has no texts in fr; it has de, en: use --languages de,en$"):
         load(str(folder), languages=("de", "fr", "en"))
-    with pytest.raises(DataError, match=r"has no texts in fr; it has de, en: use --languages de,en$"):
-        load(str(folder), languages=("fr",))
+    for asked in (("fr",), ("de", "fr")):
+        with pytest.raises(DataError, match=r"has no texts in fr; it has de, en: use --languages de,en$"):
+            load(str(folder), languages=asked)
+        assert [why for why in validate(str(folder), languages=asked).examples["unreadable file"] if "it has de, en" in why]
+
+
+def test_a_language_of_queries_alone_is_a_language_of_the_folder(tmp_path, beir):
+    corpus, queries = [{"_id": "1", "text": "Tea", "lang": "en"}], [{"_id": "q", "text": "Was?", "lang": "de"}]
+    folder = beir(tmp_path / "cross", corpus, queries, HEADER + "q\t1\t1\n")
+    assert load(str(folder), languages=("en", "de")).languages == ("de", "en")
 
 
 def test_groups_without_a_version_in_a_wanted_language_are_no_orphans(tmp_path, beir):
@@ -168,7 +176,9 @@ def test_a_folder_without_a_layout_is_told_what_is_expected(tmp_path, put):
 
 def test_options_that_do_not_exist_are_named(tmp_path, beir):
     folder = beir(tmp_path / "tea")
-    with pytest.raises(ConfigError, match="options of this collection: split, name"):
+    with pytest.raises(
+        ConfigError, match=r"unknown argument 'spilt' of folder \(did you mean 'split'\?\); it takes split, name$"
+    ):
         load("folder(spilt=test)", data=folder)
     with pytest.raises(ConfigError, match="key=value"):
         load("folder(test)", data=folder)

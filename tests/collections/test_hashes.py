@@ -30,6 +30,17 @@ def test_every_repeated_number_is_found_and_no_other(tmp_path_factory, numbers):
     assert len(kept) == len(numbers)
 
 
+def test_many_numbers_are_not_read_the_more_often(tmp_path, monkeypatch):
+    monkeypatch.setattr(hashes, "TIMES", 3)
+    kept, read = Hashes(tmp_path), []
+    for number in [*range(100), 7]:
+        kept.append(number * 2**56)
+    pieces = kept.pieces
+    monkeypatch.setattr(kept, "pieces", lambda: read.append(1) or pieces())
+    assert kept.repeated() == {7 * 2**56}
+    assert len(read) == 3
+
+
 def test_numbers_come_back_in_their_order_also_when_more_are_added_later(tmp_path):
     kept = Hashes(tmp_path)
     for end in (3, 4, 11):

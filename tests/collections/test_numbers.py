@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from mimo_eval import mapped
 from mimo_eval.collections import Collection, Info, Texts, load, numbers
 from mimo_eval.collections.numbers import Arrays, Numbers, StoredArrays, in_order, take
+from mimo_eval.digests import text_hash
 from mimo_eval.embeddings import store
 from mimo_eval.errors import DataError
-from mimo_eval.files import text_hash
 from mimo_eval.mixing import Mix, pools
 
 LANGUAGES = ("de", "en", "zh")
@@ -56,6 +56,15 @@ def test_sorting_looks_at_few_names_at_a_time(monkeypatch: pytest.MonkeyPatch, l
     names = [f"{n % languages}:{n}" for n in range(10_000)]
     sizes = [len(rows) for rows, _ in in_order(chunked(names, 50), Arrays().scratch)]
     assert sum(sizes) == 10_000 and max(sizes) <= 200
+
+
+def test_many_names_are_split_into_few_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part asks every record batch, so there must not be the more of them the more batches there are."""
+    monkeypatch.setattr(numbers, "PARTS", 7)
+    names = [str(n) for n in range(1000)]
+    parts = [found.to_pylist() for _, found in in_order(chunked(names), Arrays().scratch)]
+    assert len(parts) <= 7
+    assert [name for part in parts for name in part] == sorted(names)
 
 
 @settings(deadline=None)
@@ -105,6 +114,17 @@ def test_numbers_are_those_of_a_plain_computation(
     first = list(dict.fromkeys(names))  # where texts are translations, groups are numbered as they come
     expected = read.id_order.tolist() if names == ids else [first.index(name) for name in names]
     assert read.group.tolist() == expected
+
+
+def test_more_texts_than_32_bits_can_number_are_refused(
+    tmp_path: Path, beir: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Numbers(lambda name: range(2**31 - 1), LANGUAGES, Arrays())  # type: ignore[arg-type,return-value]
+    with pytest.raises(DataError, match="2,147,483,648 texts are more than the 2,147,483,647 that can be ranked together"):
+        Numbers(lambda name: range(2**31), LANGUAGES, Arrays())  # type: ignore[arg-type,return-value]
+    monkeypatch.setattr(numbers, "MOST", 2)
+    with pytest.raises(DataError, match="3 texts are more than the 2 that can be ranked together; take fewer languages"):
+        load(str(beir(tmp_path / "data")))
 
 
 def test_positions_are_places_within_a_language(tmp_path: Path, beir) -> None:  # type: ignore[no-untyped-def]
@@ -161,5 +181,5 @@ def test_memory_does_not_grow_with_the_documents(tmp_path: Path, monkeypatch: py
     lacking = store.VectorStore({}, "document", documents, root=tmp_path).lacking(pool.documents)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert lacking == pool.size == count and pool.whole
+    assert lacking == pool.size == count
     assert peak < 5 * count

@@ -217,6 +217,9 @@ def test_hf_reads_subsets_with_and_without_a_readme(tmp_path: Path, readme: bool
     assert judged(collection) == {("de:q0", "de:d0", 1), ("fr:q0", "fr:d0", 1)}
     assert load("hf(org/set, subset=fra)", data=folder).info.name == "set-fra"
     assert load("hf(org/set)", data=folder, languages=("de",)).languages == ("de",)
+    for asked in (("sw",), ("de", "sw")):
+        with pytest.raises(DataError, match=r"org/set has no texts in sw; it has de, fr: use --languages de,fr$"):
+            load("hf(org/set)", data=folder, languages=asked)
     same = load("hf(org/set, parallel=true)", data=tmp_path)
     assert same.parallel and judged(same) == {("q0", "d0", 1)}
 
@@ -234,7 +237,7 @@ def test_hf_without_subsets_wants_a_language_and_reads_beir_files(tmp_path: Path
     ("name", "error", "message"),
     [
         ("hf", ConfigError, r"'' is not the name of a data set on the hub; write hf\(org/name\)"),
-        ("hf(org/set, nr=3)", ConfigError, "no option nr; options of this collection: repo, subset"),
+        ("hf(org/set, nr=3)", ConfigError, "unknown argument 'nr' of hf; it takes repo, subset"),
         ("hf(org/set, subset=xx)", ConfigError, "org/set has no subset 'xx'; it has de, fra"),
         ("hf(org/set, other)", ConfigError, "options of a collection are written as key=value"),
         ("hf(org/set, repo=a/b)", ConfigError, "repo is given twice"),

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 from mimo_eval.comparison import Difference, Report, compare
-from mimo_eval.comparison.report import direction
-from mimo_eval.measures import Direction
+from mimo_eval.errors import ConfigError
+from mimo_eval.measures import Direction, direction
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.results import read_result
 
@@ -62,7 +62,7 @@ def test_cells_are_corpora_and_languages(toy, evaluate, benchmark):
     """Cross-lingual has two corpora, de-en with two queries and en-de with eight; each counts one half."""
     chosen = benchmark(toy, ("cross-lingual",), ("Success@1",))
     good, bad = evaluate("good", chosen=chosen), evaluate("bad", {"query de query 0"}, chosen=chosen)
-    report = compare([good, bad], by="pool", moved=0)
+    report = compare([good, bad], by="corpus", moved=0)
     assert row(report).difference == pytest.approx(-1 / 4)
     assert row(report).second_mean == pytest.approx(read_result(bad).settings[0].scores["Success@1"])
     assert {d.scope for d in report.differences} == {"setting", "language"}  # each corpus is one language's: shown once
@@ -74,16 +74,29 @@ def test_corpora_are_compared_if_asked(tmp_path, folders, evaluate, benchmark, t
     folder = folders(tmp_path / "three", texts(langs), texts(langs, word="query"), qrels)
     chosen = benchmark(folder, ("bilingual",), ("Success@1",))
     paths = [evaluate("good", chosen=chosen), evaluate("bad", {"query en query 1"}, chosen=chosen)]
-    found = {d.name: (d.scope, d.difference) for d in compare(paths, by="pool", moved=0).differences}
-    assert {name for name, (scope, _) in found.items() if scope == "pool"} == {"en+de", "en+fr"}
+    found = {d.name: (d.scope, d.difference) for d in compare(paths, by="corpus", moved=0).differences}
+    assert {name for name, (scope, _) in found.items() if scope == "corpus"} == {"en+de", "en+fr"}
     differences = [found[name][1] for name in ("", "en", "de", "en+de")]
     assert differences == pytest.approx([-1 / 16, -1 / 8, 0, -1 / 16])
     assert {d.scope for d in compare(paths, by="setting", moved=0).differences} == {"setting"}
 
 
+def test_what_few_questions_cannot_show_is_part_of_the_report(evaluate):
+    """Also for those who do not read it in the terminal; paths may be strings."""
+    report = compare([str(evaluate("good")), str(evaluate("bad", {"query de query 0"}))], moved=0)
+    assert report.cautions[-1].startswith("Bootstrap intervals of fewer than 100 questions are too narrow")
+    assert report.document()["cautions"] == report.cautions
+
+
+@pytest.mark.parametrize("given", [{"permutations": 0}, {"permutations": 1_000_001}, {"level": 1.0}, {"by": "pool"}])
+def test_options_out_of_range_are_refused_with_the_range(evaluate, given):
+    with pytest.raises(ConfigError, match=r"level must lie in \(0, 1\), permutations in 1 to 1,000,000, and by be "):
+        compare([evaluate("good")] * 2, **given)
+
+
 def test_the_same_result_twice_differs_in_nothing(toy, evaluate, benchmark):
     path = evaluate(HashingEncoder(dim=64), chosen=benchmark(toy, ("parallel", "partition"), ("nDCG@10", "RR@10", "LPR")))
-    report = compare([path, path], measures="nDCG@10 RR@10", by="pool")
+    report = compare([path, path], measures="nDCG@10 RR@10", by="corpus")
     assert [r["label"] for r in report.results] == ["hashing(dim=64) #1", "hashing(dim=64) #2"]
     for found in report.differences:
         assert (found.difference, found.p, found.p_t, found.p_holm) == (0, 1, 1, 1)

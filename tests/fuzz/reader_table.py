@@ -18,7 +18,7 @@ from mimo_eval.collections.hf import _configs
 from mimo_eval.collections.records import Problems
 from mimo_eval.embeddings import read_chunk
 from mimo_eval.errors import MimoEvalError
-from mimo_eval.files import read_json, read_lines, read_yaml
+from mimo_eval.files import read_json, read_lines
 from mimo_eval.gate.policy import load_policy
 from mimo_eval.integrations.model_card import Section, updated
 from mimo_eval.integrations.mteb.results import read_task_results
@@ -29,6 +29,7 @@ from mimo_eval.mixing import Mix
 from mimo_eval.models.debias.sample import read_sample
 from mimo_eval.models.sources import ModelFiles
 from mimo_eval.models.weights import first_pickle
+from mimo_eval.safe_yaml import read_yaml
 from mimo_eval.search.index_store import intact
 from mimo_eval.specs import parse_spec
 from mimo_eval.study.definition import load_study

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.geometry import DIAGNOSTICS, Finding, LabelledVectors, Need, analyse
+from mimo_eval.geometry import DIAGNOSTICS, Finding, LabelledVectors, VectorNeed, analyse
 from mimo_eval.geometry.diagnostic import plain
 from mimo_eval.geometry.uncertainty import MacroMean, clustered_error, jackknife_error
 
@@ -42,7 +42,7 @@ def test_every_diagnostic_says_what_it_is(name):
     assert entry.answers.endswith("?")
     assert entry.source
     assert entry.range[0] < entry.range[1]
-    assert all(isinstance(need, Need) for need in entry.needs)
+    assert all(isinstance(need, VectorNeed) for need in entry.needs)
 
 
 def test_all_diagnostics_of_parallel_vectors_are_numbers_in_range_that_json_can_hold(cloud):

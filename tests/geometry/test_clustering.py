@@ -76,7 +76,8 @@ def test_neighbours_exclude_translations_and_say_when_there_are_no_more(labelled
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), chunk=st.integers(1, 200), k=st.integers(1, 12))
 def test_chunk_size_does_not_change_neighbours(cloud, seed, chunk, k):
-    vectors = cloud(seed=seed, items=30)
+    drawn = cloud(seed=seed, items=30)  # of their signs every cosine is exact, and many are equal
+    vectors = LabelledVectors(np.sign(drawn.vectors) / 4, drawn.languages, drawn.groups, drawn.language_names)
     rows = vectors.sample(20, seed)
     np.testing.assert_array_equal(nearest(vectors, rows, k, chunk=chunk).rows, nearest(vectors, rows, k).rows)
 

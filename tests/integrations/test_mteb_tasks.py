@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from mimo_eval.errors import ConfigError, DataError
 from mimo_eval.evaluation import run
 from mimo_eval.integrations.mteb import get_task, register
 from mimo_eval.integrations.mteb.definitions import BENCHMARK, DEFINITIONS, SUITE, XQUAD, Definition, find, revision
-from mimo_eval.integrations.mteb.registry import check_version
+from mimo_eval.integrations.mteb.registry import OLDEST, check_version
 from mimo_eval.languages import normalise
 from mimo_eval.mixing import Mix
 from mimo_eval.models.bm25 import BM25
@@ -275,10 +276,14 @@ def test_a_name_that_mteb_has_already_is_refused(registries):
 
 
 def test_an_old_mteb_is_refused():
-    check_version("2.20.0")
+    check_version("2.22.0")
     check_version("3.0")
-    with pytest.raises(ConfigError, match=r"mteb 1.39.7 is too old; mimo-eval needs 2.20"):
-        check_version("1.39.7")
+    with pytest.raises(ConfigError, match=r"mteb 2\.21\.9 is too old; mimo-eval needs 2\.22 or newer"):
+        check_version("2.21.9")
+    oldest = ".".join(map(str, OLDEST))
+    project = Path(__file__).parents[2]
+    assert f'mteb = ["mteb>={oldest}"]' in (project / "pyproject.toml").read_text("utf-8")
+    assert f"mteb {oldest} or newer" in (project / "docs" / "mteb.md").read_text("utf-8")
 
 
 def test_an_unknown_task_names_those_there_are():
@@ -289,7 +294,7 @@ def test_an_unknown_task_names_those_there_are():
 def test_the_module_is_mteb_s_command_line_with_our_tasks(tmp_path):
     environment = {**os.environ, "MTEB_CACHE": str(tmp_path)}
     command = [sys.executable, "-m", "mimo_eval.integrations.mteb", "available-tasks", "-t", "XQuADMixedRetrieval"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
     assert done.returncode == 0, done.stderr
     assert "XQuADMixedRetrieval" in done.stdout + done.stderr
 

@@ -37,7 +37,7 @@ def made_up(models: int, languages: int, seed: int = 0) -> Board:
     settings = [
         BoardSetting(
             collection="toy",
-            setting="mlir" if mix == "parallel" else mix,
+            setting={"parallel": "mlir", "monolingual": "multi-monolingual"}.get(mix, mix),
             mix=mix,
             main="M0@10",
             languages=codes,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -30,7 +32,7 @@ WIDE, PHONE = {"width": 1360, "height": 900}, {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=100_000)
         yield opened
         opened.close()
 
@@ -57,7 +59,7 @@ def visit(browser: Any, files: dict[str, str]) -> Iterator[Callable[..., Any]]:
     def open_page(name: str = "board", fragment: str = "", viewport: dict[str, int] = WIDE, **options: Any) -> Any:
         context = browser.new_context(viewport=viewport, **options)
         contexts.append(context)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(100_000)
         shown = context.new_page()
         shown.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
         shown.on("pageerror", lambda error: said.append(str(error)))
@@ -80,6 +82,13 @@ def column(shown: Any, title: str) -> list[str]:
     heads = [text.strip() for text in shown.locator("#board thead th").all_inner_texts()]
     place = next(i for i, text in enumerate(heads) if text.startswith(title))
     return shown.locator(f"#board tbody tr > :nth-child({place + 1})").all_inner_texts()
+
+
+def downloaded(shown: Any) -> tuple[str, list[dict[str, str]]]:
+    with shown.expect_download() as waited:
+        shown.locator("#download").click()
+    text = Path(waited.value.path()).read_bytes().decode("utf-8")
+    return waited.value.suggested_filename, list(csv.DictReader(io.StringIO(text, newline="")))
 
 
 def serious(shown: Any) -> list[str]:
@@ -123,7 +132,7 @@ def test_sorting_by_click_and_by_keyboard(visit: Callable[..., Any]) -> None:
     shown.keyboard.press("Enter")  # the focus is still on the head
     values = [float(v) for v in column(shown, "Borda")]
     assert values == sorted(values)
-    assert "sort=borda" in shown.url
+    shown.wait_for_url(re.compile("sort=borda"))
 
 
 def test_filters_leave_what_they_name(visit: Callable[..., Any]) -> None:
@@ -161,8 +170,8 @@ def test_two_models_are_compared(visit: Callable[..., Any]) -> None:
     chosen = sheet.locator("select").evaluate_all("all => all.map(s => s.selectedOptions[0].textContent)")
     assert sorted(chosen) == sorted(picked)
     shown.keyboard.press("Escape")
-    assert not shown.locator("#dialog").evaluate("d => d.open")
-    assert "compare" not in shown.url
+    shown.locator("#dialog:not([open])").wait_for(state="attached")
+    shown.wait_for_url(lambda url: "compare" not in url)
 
 
 def test_a_link_leads_into_its_state(visit: Callable[..., Any]) -> None:
@@ -171,11 +180,34 @@ def test_a_link_leads_into_its_state(visit: Callable[..., Any]) -> None:
     first.locator("#rank label", has_text="Borda").click()
     first.locator("#columns label", has_text="Languages").click()
     first.locator("#board tbody .name button").nth(1).click()
-    second = visit(fragment="#" + first.url.partition("#")[2])
+    second = visit(fragment=first.evaluate("location.hash"))
     assert second.locator("#caption").inner_text() == "M0@10 in cross-lingual"
     assert second.locator("#sheet h2").inner_text() == first.locator("#sheet h2").inner_text()
     assert second.locator("#sheet .heatmap td.none").count() == 0
     assert names(second) == names(first)
+
+
+def test_a_setting_is_called_what_mix_calls_it_and_found_by_the_fields_word(visit: Callable[..., Any]) -> None:
+    shown = visit(fragment="#setting=multi-monolingual")
+    assert shown.locator("#caption").inner_text() == "M0@10 in monolingual"
+    assert shown.locator("#setting option").all_inner_texts()[:2] == ["parallel (mlir)", "monolingual (multi-monolingual)"]
+
+
+def test_the_table_is_downloaded_as_it_is_shown(visit: Callable[..., Any]) -> None:
+    shown = visit(fragment="#type=dense&type=debiased&sort=borda~down&setting=partition")
+    name, rows = downloaded(shown)
+    assert name == "toy_partition_M0@10.csv"
+    assert [row["model"].lstrip("'") for row in rows] == names(shown) and len(rows) > 5
+    assert [f"{float(row['M0@10']):.3f}" for row in rows] == column(shown, "M0@10")
+    assert [f"{float(row['Borda']):.2f}" for row in rows] == column(shown, "Borda")
+    assert [row["Rank range"] for row in rows] == column(shown, "Rank range")
+    assert all(float(row["low"]) < float(row["M0@10"]) < float(row["high"]) for row in rows)
+
+
+def test_no_cell_of_a_download_is_a_formula(visit: Callable[..., Any]) -> None:
+    _, rows = downloaded(visit())
+    models = {row["model"] for row in rows}
+    assert models >= {'\'=HYPERLINK("http://x","y")', "'+1|2`code`**bold** [a](javascript:x) @someone #1"}
 
 
 @pytest.mark.parametrize("fragment", ["#setting=none&measure=x&sort=y~z&pick=q&model=w&ranking=99", "#%E0%A4%A", "#sort=c:x"])
@@ -216,6 +248,7 @@ def test_on_a_phone_nothing_but_the_table_scrolls_sideways(visit: Callable[..., 
     shown.locator("#ranking .scroll").evaluate("s => { s.scrollLeft = 400; }")
     assert abs(name.bounding_box()["x"] - before) < 2
     name.locator("button").tap()
+    shown.locator("#dialog[open]").wait_for()
     assert shown.locator("#dialog").bounding_box()["width"] == PHONE["width"]
     report = visit("report", viewport=PHONE)
     assert report.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]

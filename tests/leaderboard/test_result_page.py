@@ -36,7 +36,7 @@ def tiny(folders, tmp_path) -> Path:
 
 def test_the_worst_queries_are_those_of_the_run(tiny):
     found = find_failures(tiny, read_result(tiny), worst=2)
-    assert not isinstance(found, str) and found.notes == []
+    assert found.notes == []
     assert [f.lang for f in found.worst] == ["de", "en"]  # in turn for each language
     worst = found.worst[0]
     assert (worst.query_id, worst.text, worst.relevant) == ("de:q2", "blaue Boote", 2)
@@ -67,7 +67,10 @@ def test_arabic_and_chinese_texts_say_their_language_and_find_their_direction(re
 
 
 def test_without_runs_the_page_says_what_to_do(results):
-    content = result_page(of(results, "bm25"))
+    path = of(results, "bm25")
+    found = find_failures(path, read_result(path))
+    assert found.worst == [] and len(found.confusions) == 0 and "--save-runs" in found.notes[0]
+    content = result_page(path)
     assert "--save-runs" in content and "Languages of the first ten results" in content
 
 

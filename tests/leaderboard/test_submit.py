@@ -11,7 +11,7 @@ from mimo_eval.evaluation import run
 from mimo_eval.leaderboard import build_board
 from mimo_eval.leaderboard.entries import ModelCard
 from mimo_eval.leaderboard.submit import submit
-from mimo_eval.results import read_queries, read_result
+from mimo_eval.results import read_queries, read_result, result_key
 
 CARD = ModelCard(licence="Apache-2.0", link="https://example.org/model")
 
@@ -52,9 +52,23 @@ def test_a_valid_result_becomes_a_folder_that_builds_the_same_board(whole, tmp_p
     assert "`hashing(dim=32)`" in text and "| `parallel` | `nDCG@20` |" in text
 
 
-def test_what_is_missing_is_said_and_does_not_stop(whole, tmp_path):
-    warnings = submit(whole, tmp_path / "out", ModelCard()).warnings
-    assert warnings == ["no address is stated (--link)"]
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("hashing(dim=32)", []),
+        ("rrf(bm25, hashing(dim=32))", []),
+        ("rrf(bm25, my/model)", ["no licence is stated (--licence)", "no address is stated (--link)"]),
+    ],
+)
+def test_what_is_missing_is_said_and_does_not_stop(copy, tmp_path, name, said):
+    def change(result):
+        result["model"]["name"] = name
+        versions, benchmark = result["environment"]["versions"], dict(result["benchmark"])
+        content = {key: value for key, value in benchmark.items() if key not in ("title", "source", "protocol")}
+        parts = {"version": versions["mimo-eval"], "model": [name, result["fingerprints"]], "benchmark": content}
+        result["key"] = result_key({**parts, "data": [collection["revision"] for collection in result["collections"]]})
+
+    assert submit(edit(copy, change), tmp_path / "out", ModelCard()).warnings == said
 
 
 @pytest.mark.parametrize(
@@ -77,6 +91,11 @@ def test_a_result_that_is_not_what_it_says_is_refused_and_nothing_is_written(cop
     with pytest.raises(DataError, match=message):
         submit(edit(copy, change), tmp_path / "out", CARD)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_result_of_this_version_is_refused_beside_a_board_too(whole, copy, tmp_path):
+    with pytest.raises(DataError, match="not a result of this version"):
+        submit(edit(copy, lambda r: r["benchmark"].pop("depth")), tmp_path / "out", CARD, board=[whole])
 
 
 def test_foreign_per_query_scores_are_refused(copy, tmp_path):

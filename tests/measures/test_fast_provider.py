@@ -16,6 +16,8 @@ from ir_measures import AP, RR, Compat, Judged, NumRet, Qrel, R, ScoredDoc, nDCG
 from mimo_eval import measures
 from mimo_eval.errors import ConfigError, DataError, MimoEvalError
 from mimo_eval.measures import fast, join
+from mimo_eval.measures.inputs import run_of
+from mimo_eval.measures.join import surrogates
 
 OWN = (
     "nDCG nDCG@1 nDCG@3 nDCG@10 nDCG(gains={1:5,3:2})@4 nDCG(judged_only=True)@3 AP AP@3 AP(rel=2) AP(judged_only=True) "
@@ -173,9 +175,32 @@ def test_files_are_read(tmp_path):
         assert fast.calc_aggregate([RR, Compat], tmp_path / "qrels", given_run)[RR] == 0.5
 
 
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_surrogates_strictly_decrease_in_trec_evals_order(seed):
+    run = {query: row for query, row in tables(seed)[1].items() if row}
+    expected = []
+    for query, row in sorted(run.items()):
+        with np.errstate(over="ignore"):
+            ranked = sorted(((float(np.float32(s)) + 0, d.encode()) for d, s in row.items()), reverse=True)
+        expected += [(query, d.decode(), float(len(ranked) - i)) for i, (_, d) in enumerate(ranked)]
+    for form in (run, run_of(frame(ScoredDoc, run))):
+        assert list(surrogates(form).itertuples(index=False, name=None)) == expected
+
+
+def test_ties_fall_in_one_order_for_what_other_providers_compute(tmp_path):
+    """Compat's own provider puts the smaller id first; here it sees the order that all others see."""
+    qrels, tied = {"q": {"c": 2, "d": 1}}, {"q": dict.fromkeys("abcd", 1.0)}
+    wanted = ir_measures.calc_aggregate([Compat], qrels, {"q": {"d": 4.0, "c": 3.0, "b": 2.0, "a": 1.0}})
+    assert wanted != ir_measures.calc_aggregate([Compat], qrels, tied)
+    (tmp_path / "run").write_text("".join(f"q Q0 {d} 1 1.0 x\n" for d in "abcd"))
+    for form in (tied, frame(ScoredDoc, tied), iter(tuples(ScoredDoc, tied)), tmp_path / "run"):
+        assert fast.calc_aggregate([Compat], qrels, form) == wanted
+
+
 def test_what_has_no_kernel_is_left_to_ir_measures():
     qrels, run = tables(5, lowest=0)
-    run = {query: row for query, row in run.items() if row}
+    run = {query: dict(zip(row, range(1, len(row) + 1), strict=True)) for query, row in run.items() if row}
     rest = [Compat, Compat(p=0.8)]
     assert not any(measures.standard.kernel(measure) for measure in rest)
     for form in (run, frame(ScoredDoc, run), iter(tuples(ScoredDoc, run))):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mimo_eval import measures
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.measures.base import Direction, MeanOfCounted, Need
+from mimo_eval.measures.base import DataNeed, Direction, MeanOfCounted
 
 WRITTEN = [d.name for d in measures.describe() if d.needs]
 ALL = measures.parse(" ".join(WRITTEN))
@@ -48,7 +48,7 @@ def test_declared(text):
     assert entry.range[0] < entry.range[1]
     assert isinstance(entry.direction, Direction)
     assert entry.source
-    assert all(isinstance(need, Need) for need in entry.needs)
+    assert all(isinstance(need, DataNeed) for need in entry.needs)
 
 
 @settings(max_examples=60, deadline=None)

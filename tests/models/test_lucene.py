@@ -17,7 +17,8 @@ from mimo_eval.benchmark import load_benchmark
 from mimo_eval.errors import ConfigError, ModelError
 from mimo_eval.evaluation import changed, run
 from mimo_eval.models import jvm, lucene, lucene_analyzers, tokenizing
-from mimo_eval.models.lucene import MARGIN, Lucene, analyse
+from mimo_eval.models.java import find_jar
+from mimo_eval.models.lucene import MARGIN, Lucene
 from mimo_eval.models.lucene_analyzers import ANALYZERS, STANDARD, Choice, choose
 from mimo_eval.protocols import StoredRetriever
 
@@ -38,6 +39,12 @@ def fresh():
     yield
     choose.cache_clear()
     lucene._warn.cache_clear()
+
+
+def analyse(choice, text):
+    """Return the tokens of a text as they are indexed."""
+    utils = jvm.java_class("io.anserini.analysis.AnalyzerUtils")
+    return [str(token) for token in utils.analyze(lucene._analyzer(choice.java), lucene._prepared(choice, text)).toArray()]
 
 
 def tokens(lang, text):
@@ -94,7 +101,7 @@ def test_no_language_analyzer_of_the_jar_is_left_out():
     import zipfile
 
     general = {"standard", "classic", "core", "custom", "email", "miscellaneous", "query"}
-    with zipfile.ZipFile(jvm.find_jar()) as jar:
+    with zipfile.ZipFile(find_jar()) as jar:
         held = re.findall(r"org/apache/lucene/analysis/((\w+)/\w+Analyzer)\.class", "\n".join(jar.namelist()))
     found = {name.replace("/", ".") for name, package in held if package not in general}
     assert found - set(ANALYZERS.values()) == {"ja.JapaneseCompletionAnalyzer"}
@@ -390,7 +397,7 @@ def python(code, **environment):
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         env={**os.environ, **environment},
         cwd=Path(__file__).parents[2],
     )
@@ -436,7 +443,7 @@ def test_ctrl_c_reaches_python():
     ) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=60)[0] == "interrupted\n"
+        assert process.communicate(timeout=240)[0] == "interrupted\n"
         assert process.returncode == 0
 
 

@@ -44,6 +44,11 @@ def test_a_text_without_a_token_is_zero_and_no_text_is_no_row(small: StaticTable
     assert encode(small).shape == (0, 2)
 
 
+def test_it_says_its_size(small: StaticTable) -> None:
+    assert small.describe() | {"parameters": 8, "dimension": 2, "vocabulary": 4} == small.describe()
+    assert load_model("mimo-mini").describe()["parameters"] == 39_998 * 256  # type: ignore[union-attr]
+
+
 def test_a_vector_does_not_depend_on_its_neighbours(small: StaticTable) -> None:
     many = ["a b", *["c " * 50] * 3000, "b c"]
     assert (encode(small, *many)[[0, -1]] == encode(small, "a b", "b c")).all()

@@ -19,7 +19,8 @@ mteb = pytest.importorskip("mteb")
 from mteb.models.abs_encoder import AbsEncoder  # noqa: E402
 from mteb.models.model_meta import ModelMeta, ScoringFunction  # noqa: E402
 
-from mimo_eval.models.mteb_models import GENERIC, MtebEncoder, MtebRetriever, adapt, in_languages, task_metadata  # noqa: E402
+from mimo_eval.models.mteb_adapters import MtebEncoder, MtebRetriever, in_languages  # noqa: E402
+from mimo_eval.models.mteb_models import GENERIC, adapt, task_metadata  # noqa: E402
 
 RANDOM, BM25S = "mteb:mteb/baseline-random-encoder", "mteb:mteb/baseline-bm25s"
 DOCUMENTS = {"en": {"a": "one two", "b": "three"}, "de": {"a": "eins zwei", "b": "drei"}}

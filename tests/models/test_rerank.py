@@ -364,6 +364,6 @@ def test_the_models_for_trying_commands_are_written_into_the_current_folder(
     assert main(["tests-cross-encoders"]) == 2 and "known: tests-cross-encoder" in capsys.readouterr().err
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     asked = subprocess.run(
-        [sys.executable, "-m", "tests.build_models", "x"], env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "tests.build_models", "x"], env=env, capture_output=True, text=True, timeout=240
     )
     assert asked.returncode == 2 and "unknown: x" in asked.stderr

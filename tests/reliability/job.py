@@ -20,10 +20,15 @@ from mimo_eval.cache import verify
 from mimo_eval.embeddings import shards
 from mimo_eval.errors import MimoEvalError
 from mimo_eval.results import read_queries, read_result
+from mimo_eval.search.flat import engine
 
 MODEL = "rrf(hashing, bm25)"
-for library in ("bm25s", "datasets", "faiss", "langcodes", "pandas", "pyarrow.parquet", "safetensors.numpy", "scipy.sparse"):
-    import_module(library)  # once, not in every fork
+for module in (
+    *("bm25s", "datasets", "langcodes", "pandas", "psutil", "pyarrow.parquet", "regex", "safetensors.numpy", "scipy.sparse"),
+    *("scipy.special", "mimo_eval.models.bm25", "mimo_eval.models.fusion", "mimo_eval.models.hashing"),
+):
+    import_module(module)  # once, not in every fork
+engine()  # which looks through all installed packages
 shards.CHUNK_ROWS = 4
 
 

@@ -53,7 +53,6 @@ def broken(what: str, data: Path, work: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_killed_at_50_points_of_build_encode_index_search_score_and_write(data: Path, tmp_path: Path) -> None:
     found = broken("kill", data, tmp_path / "work")
     assert len(found) == 50
@@ -62,7 +61,6 @@ def test_killed_at_50_points_of_build_encode_index_search_score_and_write(data: 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_full_disk_at_any_file_is_one_line_and_leaves_nothing_torn(data: Path, tmp_path: Path) -> None:
     found = broken("full", data, tmp_path / "work")
     errors = [line["error"] for line in found if "error" in line]
@@ -74,7 +72,6 @@ def test_a_full_disk_at_any_file_is_one_line_and_leaves_nothing_torn(data: Path,
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_disk_that_is_too_small_is_one_line_and_leaves_nothing_torn(data: Path, tmp_path: Path) -> None:
     if shutil.which("mount") is None or subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path]).returncode:
         pytest.skip("file systems cannot be mounted here")
@@ -89,7 +86,6 @@ def test_a_disk_that_is_too_small_is_one_line_and_leaves_nothing_torn(data: Path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_cache_that_was_copied_in_part_is_completed(data: Path, tmp_path: Path) -> None:
     found = broken("half", data, tmp_path / "work")
     assert len(found) > 15
@@ -98,17 +94,19 @@ def test_a_cache_that_was_copied_in_part_is_completed(data: Path, tmp_path: Path
 
 
 SLOW = """
-import time
+import os, time
 import numpy as np
 
 class Slow:
-    name = "slow"
+    name, calls = "slow", 0
 
     def fingerprint(self, role):
         return {"model": "slow"}
 
     def encode(self, texts, *, role, lang):
-        time.sleep(0.5)
+        Slow.calls += 1
+        if Slow.calls > 1 and "QUICK" not in os.environ:
+            time.sleep(200)
         return np.random.default_rng(len(texts)).standard_normal((len(texts), 8))
 """
 
@@ -120,17 +118,16 @@ def test_a_run_that_is_terminated_ends_in_order_and_goes_on(data: Path, tmp_path
     command = [sys.executable, "-m", "mimo_eval.cli.main", "run", "slow_model:Slow", "-b", str(data), "-o", str(tmp_path / "r")]
     env = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(temporary)}
     process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    deadline = time.time() + 120
-    while not list(cache.glob("vectors/**/*.safetensors")) and time.time() < deadline:
+    deadline = time.monotonic() + 200
+    while not list(cache.glob("vectors/**/*.safetensors")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=240)
     assert process.returncode == 143, said
     assert "terminated; what was encoded is kept, run the same command again to go on" in said
     assert list(temporary.iterdir()) == []
-    there = len(list(cache.glob("vectors/**/*.safetensors")))
-    assert 0 < there < 4
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert len(list(cache.glob("vectors/**/*.safetensors"))) == 1
+    done = subprocess.run(command, env={**env, "QUICK": "1"}, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert len(list(cache.glob("vectors/**/*.safetensors"))) == 4
 
@@ -179,8 +176,10 @@ def test_a_team_shares_a_cache_that_nobody_may_write(data: Path, public: Path) -
     evaluation.run("{MODEL}", benchmark)
     import fsspec.implementations.local, fsspec.implementations.memory  # while this user may read them
     for path in [p for p in Path("{public}").rglob("*") if p.name != "own"]:
-        path.chmod(0o555 if path.is_dir() else 0o444)
+        path.chmod(path.stat().st_mode & ~0o222)
     if os.getuid() == 0:  # nothing is read-only to root
+        os.setgroups([])
+        os.setgid(65534)
         os.setuid(65534)
     result = evaluation.run("{MODEL}", benchmark).result
     assert result.encoded["encoded"] == 0, result.encoded
@@ -196,7 +195,7 @@ def test_a_team_shares_a_cache_that_nobody_may_write(data: Path, public: Path) -
     (public / "own").mkdir()
     (public / "own").chmod(0o777)
     env = {**os.environ, "MIMO_EVAL_CACHE": str(public / "cache")}
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count(f"MIMO_EVAL_STORE={public}/cache may only be read ({public}/cache/") == 1
 

@@ -37,6 +37,9 @@ class Held:
     def owners(self, rows: np.ndarray, of: int) -> np.ndarray:
         return rows // 3 % of
 
+    def of_share(self, lang: str, rows: np.ndarray, share: Share) -> np.ndarray:
+        return rows[self.owners(rows, share.of) == share.number]
+
 
 class Here:
     """Parts of a search in this process; queries and documents are sent as Ray would, so nobody may write into them."""
@@ -44,14 +47,12 @@ class Here:
     def __init__(self, count: int, make: Callable[[], DenseScorer]) -> None:
         self.count, self.scorers = count, [make() for _ in range(count)]
 
-    def ask(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> list[Any]:
+    def ask(self, method: str, arguments: Sequence[tuple[Any, ...] | None]) -> Iterator[tuple[int, Any]]:
         for value in (value for asked in arguments for value in asked or () if isinstance(value, np.ndarray)):
             value.setflags(write=False)
-        return [
-            ANSWERS[method](scorer, Share(number, self.count), *asked)
-            for number, (scorer, asked) in enumerate(zip(self.scorers, arguments, strict=True))
-            if asked is not None
-        ]
+        for number, asked in reversed(list(enumerate(arguments))):  # in whatever order they end
+            if asked is not None:
+                yield number, ANSWERS[method](self.scorers[number], Share(number, self.count), *asked)
 
 
 def make_scorer(collection: Collection, queries: np.ndarray, documents: np.ndarray, **kwargs: Any) -> DenseScorer:

@@ -19,7 +19,7 @@ from mimo_eval.collections import Collection, load
 from mimo_eval.embeddings import VectorStore
 from mimo_eval.errors import ConfigError
 from mimo_eval.mixing import Mix, Pool, pools
-from mimo_eval.search import keys
+from mimo_eval.search import approximate, keys
 from mimo_eval.search.approximate import FILE, ApproximateScorer
 from mimo_eval.search.dense import DenseScorer
 from mimo_eval.search.index_spec import IndexSpec
@@ -195,6 +195,27 @@ def test_indexes_of_other_vectors_are_not_taken(texts: Collection, scored: Dense
         for made, spec in ((scored.documents, IndexSpec("SQ8")), (cut, IndexSpec("SQ8")), (cut, IndexSpec("SQ4")))
     ]
     assert len(set(folders)) == 3
+
+
+@pytest.mark.parametrize(("free", "trained_on"), [(2**40, 700), (2 * 64 * 300, 300), (2 * 64 * 156, 156)])
+def test_an_index_is_trained_on_what_memory_has_room_for(
+    texts: Collection, scored: DenseScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, trained_on: int
+) -> None:
+    every, gathered = pools(texts, Mix.parse("monolingual")), list[int]()
+    gather = VectorStore.gather
+    monkeypatch.setattr(VectorStore, "gather", lambda self, rows: gathered.append(len(rows)) or gather(self, rows))
+    monkeypatch.setattr(approximate, "available_memory", lambda: free)
+    scorer = ApproximateScorer(replace(scored), IndexSpec("IVF4,Flat"), every, tmp_path)
+    assert scorer._of_language("en").ntotal == 700
+    assert gathered[0] == trained_on
+
+
+def test_an_index_that_memory_cannot_train_is_one_line(
+    texts: Collection, scored: DenseScorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(approximate, "available_memory", lambda: 2 * 64 * 156 - 1)
+    with pytest.raises(ConfigError, match=r"'IVF4,Flat' must be trained on 156 vectors of 16 numbers, which takes 0.0 GiB of"):
+        search(texts, scored, "IVF4,Flat", ["monolingual"], tmp_path)
 
 
 def test_a_damaged_index_is_built_again(

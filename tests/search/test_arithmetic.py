@@ -12,7 +12,7 @@ import torch
 
 from mimo_eval.errors import ConfigError
 from mimo_eval.search import arithmetic
-from mimo_eval.search.arithmetic import Processor, Torch, _linear, arithmetics, full_precision
+from mimo_eval.search.arithmetic import Processor, Torch, _linear, arithmetics, full_precision, with_room
 
 PLACES = [Processor(), Processor(_linear), Torch("cpu")]
 
@@ -29,6 +29,12 @@ def test_a_score_at_the_floor_reaches_it(place: Any) -> None:
     found = place.reaching(scores, np.float32([2, -np.inf]))
     assert [part.tolist() for part in found] == [[2, 3], [1, 2, 0, 1, 2], [2, 3, 5, 4, 6]]
     assert [part.tolist() for part in place.reaching(scores, np.float32([9, 9]))] == [[0, 0], [], []]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_nth_largest_score_of_each_query(place: Any) -> None:
+    scores = place.put(np.float32([[1, 2, 3], [5, 4, 5]]))
+    assert [place.nth(scores, n).tolist() for n in (1, 2, 3)] == [[3, 5], [2, 5], [1, 4]]
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -79,6 +85,13 @@ def test_a_gpu_that_cannot_be_used_is_named_with_the_remedy(monkeypatch: pytest.
     monkeypatch.setattr(torch, "ones", full)
     with pytest.raises(ConfigError, match=r"^cuda:1 cannot be searched on \(CUDA error: out of memory\); .*CUDA_VIS"):
         Torch("cuda:1")
+
+
+def test_too_little_memory_of_a_gpu_is_one_line() -> None:
+    with pytest.raises(ConfigError, match=r"^CUDA out of memory\. Tried; .*CUDA_VISIBLE_DEVICES, empty for none$"), with_room():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried\nmore")
+    with pytest.raises(RuntimeError, match=r"^other$"), with_room():
+        raise RuntimeError("other")
 
 
 def test_shares_of_the_processor_have_all_its_threads_and_give_them_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from mimo_eval.collections import Collection
 from mimo_eval.errors import ModelError
 from mimo_eval.search import keys
 from mimo_eval.search.arithmetic import Processor, Torch, _linear
+from mimo_eval.search.block_search import longest_norm, search_block
 from mimo_eval.search.dense import DenseScorer, error_bound
 from mimo_eval.search.flat import engine
-from mimo_eval.search.look import longest_norm
 
 
 def hard_vectors(d: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -96,3 +96,50 @@ def test_documents_above_given_ones_are_counted_in_lists_and_below_them(
     monkeypatch.setattr("mimo_eval.search.dense.SPARE", 0)
     for k in (13, 4, 1):
         assert made.find("en", rows, query, k, np.zeros(3, np.int64), given).above.tolist() == [0, 5, 12]
+
+
+class Asked:
+    """A store of vectors that notes which rows are asked for at a time."""
+
+    def __init__(self, store: object) -> None:
+        self.store, self.rows = store, list[list[int]]()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.store, name)
+
+    def gather(self, rows: np.ndarray) -> np.ndarray:
+        self.rows.append(rows.tolist())
+        return self.store.gather(rows)  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_table_reads_a_tile_of_documents_at_a_time(three: Collection, scorer: Callable[..., DenseScorer]) -> None:
+    queries, documents = np.arange(12.0)[:, None], np.arange(38.0)[:, None]
+    made = scorer(three, queries, documents, tile=5)
+    made.documents = asked = Asked(made.documents)  # type: ignore[assignment]
+    assert made.table(np.array([2, 3]), np.array([7, 1, 9, 4, 5, 6, 8])).tolist() == [
+        [14, 2, 18, 8, 10, 12, 16],
+        [21, 3, 27, 12, 15, 18, 24],
+    ]
+    assert [len(rows) for rows in asked.rows] == [5, 2]
+
+
+def test_documents_of_pairs_are_read_once(
+    three: Collection, scorer: Callable[..., DenseScorer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mimo_eval.search.dense.TILE_ROWS", 2)
+    made = scorer(three, np.arange(12.0)[:, None], np.arange(38.0)[:, None])
+    made.documents = asked = Asked(made.documents)  # type: ignore[assignment]
+    assert made.exact(np.array([1, 2, 3, 4]), np.array([9, 5, 9, 5])).tolist() == [9, 10, 27, 20]
+    assert asked.rows == [[5], [9]]
+
+
+def test_documents_in_hand_are_not_read_again_for_near_ties(three: Collection, scorer: Callable[..., DenseScorer]) -> None:
+    queries, documents = np.ones((12, 2)), np.ones((38, 2))
+    rows = three.documents.rows("en")
+    documents[rows[:5]] = 2  # the list, which the others do not reach
+    made = scorer(three, queries, documents, tile=5)
+    made.documents = asked = Asked(made.documents)  # type: ignore[assignment]
+    last = rows[5:][np.argmin(made.place[rows[5:]])]
+    key = keys.encode(np.float32([2.0]), made.place[[last]])
+    found = search_block(made, "en", rows, np.arange(12), 5, np.array([3]), key)
+    assert found.above.tolist() == [len(rows) - 1] and not asked.rows

@@ -11,6 +11,7 @@ from typing import Any
 import faiss
 import numpy as np
 import pytest
+import torch
 
 from mimo_eval.collections import Collection
 from mimo_eval.errors import ConfigError
@@ -55,8 +56,14 @@ def test_numpy_stands_in_for_the_empty_module_that_two_faiss_packages_leave(monk
 
 
 def test_two_faiss_packages_in_one_folder_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    owners = {"faiss": ["faiss-cpu", "faiss-gpu", "faiss-cpu"]}
-    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)
+    there = {"faiss-cpu": "1.15.1", "faiss-gpu": "1.7.2"}
+
+    def version(name: str) -> str:
+        if name not in there:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return there[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
     with pytest.warns(UserWarning, match="faiss-cpu and faiss-gpu own the same folder"):
         assert isinstance(engine(), flat.Faiss)
 
@@ -70,7 +77,7 @@ class Gpus:
         self.count = count
         self.busy: Counter[Any] = Counter()
         self.asked: Counter[int] = Counter()
-        self.first = threading.Barrier(max(count, 1), timeout=60)
+        self.first = threading.Barrier(max(count, 1), timeout=240)
 
     def get_num_gpus(self) -> int:
         return self.count
@@ -108,6 +115,23 @@ def test_what_is_deeper_than_a_gpu_searches_is_searched_on_the_cpu() -> None:
     queries, documents = (rng.normal(size=(n, 4)).astype(np.float32) for n in (2, 3000))
     scores, positions = Faiss(gpus).top(queries, documents, 2049)
     assert scores.shape == positions.shape == (2, 2049) and not gpus.asked
+
+
+def test_a_gpu_without_room_is_tried_again_without_torchs_cache_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus, left, emptied = Gpus(1), [1], list[int]()
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(1))
+
+    def knn_gpu(*arguments: Any, **options: Any) -> Any:
+        if left and left.pop():
+            raise RuntimeError("Error in alloc: cudaMalloc error out of memory\nat line 1")
+        return faiss.knn(*arguments[1:], metric=options["metric"])
+
+    monkeypatch.setattr(gpus, "knn_gpu", knn_gpu)
+    vectors = np.eye(3, dtype=np.float32)
+    assert Faiss(gpus).top(vectors, vectors, 1)[1].tolist() == [[0], [1], [2]] and emptied == [1]
+    left[:] = [1, 1]
+    with pytest.raises(ConfigError, match=r"^GPU 0: FAISS cannot search there \(Error in alloc: .* memory\); .*CUDA_VISIBLE"):
+        Faiss(gpus).top(vectors, vectors, 1)
 
 
 def test_without_gpus_tiles_are_searched_one_after_the_other() -> None:

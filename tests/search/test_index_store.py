@@ -365,11 +365,11 @@ def test_two_processes_build_an_index_once(toy: Collection, tmp_path: Path) -> N
     log = tmp_path / "log"
     assert toy.folder is not None
     context = multiprocessing.get_context("fork")
-    others = [context.Process(target=_index_slowly, args=(toy.folder, log)) for _ in range(2)]
+    others = [context.Process(target=_index_slowly, args=(toy.folder, log), daemon=True) for _ in range(2)]
     for process in others:
         process.start()
     for process in others:
-        process.join(30)
+        process.join(200)
     assert [process.exitcode for process in others] == [0, 0]
     assert log.read_text() == "indexed\n"
 
@@ -380,7 +380,7 @@ def test_two_threads_build_an_index_once(toy: Collection, tmp_path: Path) -> Non
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(200)
     assert log.read_text() == "indexed\n"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import faiss
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from mimo_eval.collections import Collection
 from mimo_eval.measures.ranking import EMPTY, UNJUDGED
 from mimo_eval.mixing import Mix, pools
-from mimo_eval.search import keys, look, onepass
+from mimo_eval.search import block_search, keys, onepass
 from mimo_eval.search.arithmetic import Processor, Torch, _linear
 from mimo_eval.search.onepass import OnePass, ranking_of
 
@@ -60,7 +61,8 @@ KINDS = st.sampled_from(["random", "constant", "duplicates", "near ties", "quant
     spare=st.sampled_from([(1, 1), (2, 1), (32, 8)]),
     whole=st.sampled_from([0, 2**24]),
     search=st.sampled_from(["faiss", "numpy"]),
-    places=st.sampled_from([[Processor()], [Processor(_linear)], [Torch("cpu")], [Torch("cpu"), Torch("cpu")]]),
+    places=st.sampled_from([[Processor()], [Processor(_linear)] * 3, [Torch("cpu")], [Torch("cpu"), Torch("cpu")]]),
+    own=st.sampled_from([1, 6, 128]),
     scores=st.sampled_from([(5, 8), (1024, 2**22)]),
     mixes=st.lists(st.sampled_from(MIXES), min_size=1, max_size=4, unique=True),
 )
@@ -77,6 +79,7 @@ def test_every_mix_is_ranked_as_by_brute_force(
     whole: int,
     search: str,
     places: list[Any],
+    own: int,
     scores: tuple[int, int],
     mixes: list[str],
 ) -> None:
@@ -87,10 +90,11 @@ def test_every_mix_is_ranked_as_by_brute_force(
         patch.setattr(onepass, "WHOLE", whole)
         patch.setattr("mimo_eval.search.dense.SPARE", spare[0])
         patch.setattr("mimo_eval.search.dense.BEYOND", spare[1])
-        patch.setattr(look, "arithmetics", lambda work: places)
+        patch.setattr(block_search, "arithmetics", lambda work: places)
         for place in places:
             patch.setattr(type(place), "queries_at_once", scores[0])
             patch.setattr(type(place), "scores_at_once", scores[1])
+            patch.setattr(type(place), "worth_own_queries", own)
         oracle(three, mixes, queries, documents, depth, tile=tile, engine=search)
 
 
@@ -154,6 +158,13 @@ def test_blocks_that_several_mixes_need_are_searched_once(three: Collection, sco
     assert len(every) == 1 + 1 + 3 + 6 + 2
     one_pass = OnePass(three, every, scorer(three, np.ones((12, 2)), np.ones((38, 2))), 5)
     assert one_pass.work == 12 * 38
+
+
+def test_a_whole_language_is_searched_once_beside_a_part_of_another(three: Collection, scorer: Callable[..., Any]) -> None:
+    (every,) = pools(three, Mix.parse("union"))
+    part = replace(every, documents={**every.documents, "zh": every.documents["zh"][:3]})
+    one_pass = OnePass(three, [every, part], scorer(three, np.ones((12, 2)), np.ones((38, 2))), 5)
+    assert one_pass.work == len(every.queries) * (38 + 3)
 
 
 @pytest.mark.parametrize("depth", [1, 4, 100])

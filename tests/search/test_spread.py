@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mimo_eval.collections import Collection
 from mimo_eval.mixing import Mix, pools
-from mimo_eval.search import keys, onepass
+from mimo_eval.search import block_search, keys, onepass
+from mimo_eval.search.arithmetic import Torch
 from mimo_eval.search.dense import DenseScorer
 from mimo_eval.search.onepass import CompleteScorer, OnePass, ranking_of
 
@@ -75,6 +76,21 @@ def test_documents_and_ranks_are_those_of_one_process(three: Collection, scorer:
         assert keys.scores(one.lists) == pytest.approx(keys.scores(several.lists), rel=1e-6)  # the last bit is an engine's
         assert np.array_equal(one.lists & np.uint64(0xFFFFFFFF), several.lists & np.uint64(0xFFFFFFFF))
         assert np.array_equal(one.judged_rank, several.judged_rank)
+
+
+@pytest.mark.parametrize("parts", [0, 1, 3])
+def test_what_ranked_is_named_by_those_who_ranked(
+    three: Collection, scorer: Callable[..., DenseScorer], monkeypatch: pytest.MonkeyPatch, parts: int
+) -> None:
+    monkeypatch.setattr(onepass, "WHOLE", 0)
+    monkeypatch.setattr("mimo_eval.search.dense.SPARE", 1)
+    monkeypatch.setattr(block_search, "arithmetics", lambda work: [Torch("cpu")])
+    made = scorer(three, draw_vectors("random", 1, 12, 8), draw_vectors("random", 2, 38, 8), parts=parts, engine="numpy")
+    assert made.engines == set()
+    OnePass(three, pools(three, Mix.parse("parallel")), made, 1).search()
+    assert made.engines == {"torch"}
+    OnePass(three, pools(three, Mix.parse("parallel")), made, 40).search()
+    assert made.engines == {"torch", "numpy"}
 
 
 @pytest.mark.parametrize("table", [0, 2**27])

@@ -131,7 +131,7 @@ def test_a_killed_study_goes_on_where_it_was(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "mimo_eval.cli.main", "study", str(path), "-o", "out"]
     process = subprocess.Popen(command, cwd=tmp_path, env={**os.environ}, stderr=subprocess.DEVNULL)
     first = row_path(tmp_path / "out", "stage-1", 0)
-    for _ in range(1200):
+    for _ in range(4800):
         if first.exists() or process.poll() is not None:
             break
         time.sleep(0.05)

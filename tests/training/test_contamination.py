@@ -72,15 +72,15 @@ def test_matching_lines_can_be_left_out(evaluation):
     assert left[1] is clean
     assert left[2].queries.texts() == ["why not"]
     assert left[2].positives.tolist() == [[0, 1]]
-    assert check(left, [evaluation]).clean
+    assert not check(left, [evaluation]).matches
 
 
 def test_a_fold_of_an_evaluation_is_checked_alone(evaluation):
     data = [lines("What is the answer?", "Another passage short")]
     part = Evaluation(evaluation, query_groups={"r"}, passage_groups={"d"})
-    assert check(data, [part]).clean
+    assert not check(data, [part]).matches
     assert check(data, [part]).evaluations == {"toy": 3}
-    assert not check(data, [part._replace(query_groups={"q"})], allow=True).clean
+    assert check(data, [part._replace(query_groups={"q"})], allow=True).matches
 
 
 def test_counts_of_many_matches_stay_exact(evaluation):
@@ -127,6 +127,6 @@ def test_blocks_do_not_change_hashes(monkeypatch):
 
 
 def test_nothing_to_compare_is_clean(evaluation):
-    assert check([], [evaluation]).clean
-    assert check([lines("x")], []).clean
+    assert not check([], [evaluation]).matches
+    assert not check([lines("x")], []).matches
     assert hash_texts([], "en").grams.size == 0

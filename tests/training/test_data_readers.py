@@ -259,7 +259,9 @@ def test_collection_and_its_split(tmp_path, folders):
 def test_readers_are_found_by_name():
     with pytest.raises(ConfigError, match="unknown reader 'pack'; did you mean packs"):
         read("pack", path="x")
-    with pytest.raises(ConfigError, match=r"reader 'packs': .*'lang'.*; its options: path, names, languages, lexicon"):
+    with pytest.raises(
+        ConfigError, match=r"unknown argument 'lang' of the reader packs .*'languages'.*; it takes path, names, languages"
+    ):
         read("packs", path="x", lang="en")
-    with pytest.raises(ConfigError, match="reader 'packs': missing a required argument: 'path'"):
+    with pytest.raises(ConfigError, match="the argument 'path' of the reader packs is missing; it takes path, names"):
         read("packs")

@@ -89,6 +89,16 @@ def test_the_second_pass_drops_out_what_the_first_did():
         torch.testing.assert_close(gradient, found[1][1][parameter], atol=1e-6, rtol=1e-5)
 
 
+@pytest.fixture
+def no_other_objects():
+    """Let the collector look at what the test makes alone, and not at all that is in the process, after every layer."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("no_other_objects")
 def test_activations_of_one_mini_batch_live_at_a_time():
     student = transformer_student()
     alive, most = weakref.WeakSet(), {}

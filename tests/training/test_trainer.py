@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -306,12 +305,6 @@ train(parse_recipe(recipe), folder, data=data)
 """
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 @pytest.mark.slow
 def test_two_processes_train_one_model(data, tmp_path, cache):
     """Half the batch on each of two processes is the same step as the whole batch on one, projection head included."""
@@ -323,7 +316,8 @@ def test_two_processes_train_one_model(data, tmp_path, cache):
     train(parse_recipe(distilled(16)), tmp_path / "one", data=data)
     script = tmp_path / "launched.py"
     script.write_text(LAUNCHED, "utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", free_port()]
+    here = ["--standalone", "--local-addr", "127.0.0.1"]  # the launcher finds a port and keeps it
+    command = [sys.executable, "-m", "torch.distributed.run", *here, "--nproc-per-node", "2"]
     arguments = [str(script), str(data), str(tmp_path / "two"), json.dumps(distilled(8))]
     environment = {**os.environ, "MIMO_EVAL_CACHE": str(cache), "ACCELERATE_USE_CPU": "1"}
     child = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True, env=environment)

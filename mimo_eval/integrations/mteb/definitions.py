@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mimo_eval.files import digest
+from mimo_eval.digests import digest
 from mimo_eval.languages import normalise
 from mimo_eval.mixing import Mix
 

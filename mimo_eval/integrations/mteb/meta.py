@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from mimo_eval.asking import fingerprint
-from mimo_eval.files import digest
+from mimo_eval.digests import digest
 from mimo_eval.integrations.mteb.names import repository_name
 from mimo_eval.models.loading import Model, model_name
 from mimo_eval.protocols import Derived, Encoder

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from mimo_eval.integrations.mteb.tasks import MixedRetrieval
 
-OLDEST = (2, 20)
-"""The first version of mteb whose registries were looked at."""
+OLDEST = (2, 22)
+"""The first version of mteb whose registries were looked at, and that is installed with the extra."""
 
 
 def register(data: str | Path | None = None) -> list[str]:

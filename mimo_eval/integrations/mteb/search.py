@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from hashlib import blake2b
 from pathlib import Path
@@ -16,14 +15,13 @@ from mimo_eval.integrations.mteb.meta import live_meta
 from mimo_eval.languages import normalise
 from mimo_eval.mixing import Mix, Pool
 from mimo_eval.models.loading import Model, ModelOptions, load_model
-from mimo_eval.models.mteb_models import UNKNOWN
+from mimo_eval.models.mteb_adapters import UNKNOWN
 from mimo_eval.search import keys
 from mimo_eval.systems import Progress, Work, rankings
 
 if TYPE_CHECKING:
     import datasets
 
-logger = logging.getLogger(__name__)
 BATCH = 10_000
 
 
@@ -164,7 +162,6 @@ def _whole(collection: Collection) -> Pool:
         mix=Mix("union"),
         name="",
         documents={lang: collection.documents.rows(lang) for lang in collection.documents.languages},
-        whole=True,
         queries=np.arange(len(collection.queries)),
         judged_query=none,
         judged_document=none,

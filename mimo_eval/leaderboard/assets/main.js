@@ -32,7 +32,7 @@ function renderControls() {
   const group = view.group, entries = group.entries;
   $('group-field').hidden = data.groups.length < 2;
   options($('group'), data.groups.map((g, k) => [k, `${k + 1}. ${g.benchmark} (${plural(g.entries.length, 'model')})`]), state.group);
-  options($('setting'), [...group.settings.map((_, k) => [k, settingLabel(group, k)]), ...(group.settings.length > 1 ? [[ALL, 'all, averaged']] : [])], state.setting);
+  options($('setting'), [...group.settings.map((x, k) => [k, settingLabel(group, k) + (x.mix.startsWith(x.setting) ? '' : ` (${x.setting})`)]), ...(group.settings.length > 1 ? [[ALL, 'all, averaged']] : [])], state.setting);
   options($('measure'), group.measures.map((m, k) => [k, m.name]).filter(([k]) => (state.setting === ALL ? group.settings : [group.settings[state.setting]]).some((x) => x.scores[k])), state.measure);
   for (const [id, value] of [['rank', state.rank], ['columns', state.columns]]) $(id).querySelectorAll('input').forEach((input) => { input.checked = input.value === value; });
   if ($('find').value !== state.find) $('find').value = state.find;
@@ -72,7 +72,8 @@ function renderWords(count) {
   $('about').replaceChildren(
     el('p', {}, `${percent()} intervals are clustered bootstrap intervals of ${data.samples.toLocaleString('en')} samples; a question and all its translations are drawn together. Borda is the share of the other models beaten, averaged over query languages. With languages chosen, scores and Borda are those of the chosen languages.`),
     el('dl', {}, fact('Data', data_.join('; ')), group.protocol.filter(([name]) => !name.startsWith('data: ') && !name.startsWith('corpora')).map(([name, value]) => fact(name, bdi(value)))),
-    ...group.notes.map((note) => el('p', {}, bdi(note))));
+    ...group.notes.map((note) => el('p', {}, bdi(note))),
+    ...(group.entries.some((e) => e.key) ? [el('p', {}, 'To add a model: ', el('code', {}, `mimo-eval run MODEL -b ${group.benchmark}`), ', and its result with ', el('code', {}, 'mimo-eval leaderboard submit'), '.')] : []));
 }
 
 function renderGeometry() {
@@ -106,6 +107,26 @@ function render(focus) {
     const target = [...document.querySelectorAll('[data-focus]')].find((node) => node.dataset.focus === focus);
     if (target) target.focus({preventScroll: true});
   }
+}
+
+// What the table shows, in its order, with every digit that the page has.
+function csv() {
+  const columns = columnsOf(state), entries = view.group.entries;
+  // a text that a spreadsheet would take for a formula gets an apostrophe, as in board.csv
+  const cell = (v) => (typeof v === 'number' ? String(Number.isInteger(v) ? v : Number(v.toPrecision(6))) : v === null || v === undefined ? ''
+    : `"${(/^[ \ufeff]*[=+\-@\t\r\n＝＋－＠]/.test(v) ? `'${v}` : v).replace(/"/g, '""')}"`);
+  const ends = (i, n) => (view.interval(i) || [null, null])[n];
+  const fields = columns.flatMap((c) => (c.key === 'interval' ? [['low', (i) => ends(i, 0)], ['high', (i) => ends(i, 1)]] : [[c.label, c.key === 'range' ? (i) => (view.range(i) ? rangeText(i) : null) : c.value]]));
+  const rows = orderOf(columns, state).filter((i) => passes(entries[i]));
+  return [['rank', 'model', ...fields.map(([label]) => label)], ...rows.map((i) => [view.places[i], entries[i].name, ...fields.map(([, value]) => value(i))])]
+    .map((line) => `${line.map(cell).join(',')}\r\n`).join('');
+}
+
+function download() {
+  const address = URL.createObjectURL(new Blob([csv()], {type: 'text/csv;charset=utf-8'}));
+  const name = [view.group.benchmark, state.setting === ALL ? ALL : settingLabel(view.group, state.setting), view.measure.name].join(' ').replace(/[^\w@.-]+/g, '_');
+  el('a', {href: address, download: `${name}.csv`}).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
 const THEMES = [['', 'Theme: system'], ['light', 'Theme: light'], ['dark', 'Theme: dark']];
@@ -142,6 +163,7 @@ $('compare').addEventListener('click', () => change({versus: true, open: null}))
 $('unpick').addEventListener('click', () => change({pick: []}));
 $('theme').addEventListener('click', () => theme(true));
 $('share').addEventListener('click', share);
+$('download').addEventListener('click', download);
 $('controls').addEventListener('submit', (event) => event.preventDefault());
 $('dialog').addEventListener('close', () => { if (state.open !== null || state.versus) closeDialog(); });
 $('dialog').addEventListener('click', (event) => { if (event.target === $('dialog')) closeDialog(); });

@@ -19,8 +19,7 @@ const groupOf = (s = state) => data.groups[s.group];
 const settingLabel = (group, k) => {
   const setting = group.settings[k];
   const several = unique(group.settings.map((s) => s.collection)).length > 1;
-  const name = setting.mix.includes('(') ? setting.mix : setting.setting;
-  return several ? `${setting.collection} ${name}` : name;
+  return several ? `${setting.collection} ${setting.mix}` : setting.mix;
 };
 
 function readFragment(text) {
@@ -32,7 +31,7 @@ function readFragment(text) {
   const here = data.groups[next.group];
   const setting = given.get('setting');
   if (setting === ALL) next.setting = ALL;
-  else if (setting) { const k = here.settings.findIndex((_, i) => settingLabel(here, i) === setting); if (k >= 0) next.setting = k; }
+  else if (setting) { const k = here.settings.findIndex((x, i) => settingLabel(here, i) === setting || x.setting === setting); if (k >= 0) next.setting = k; }
   if (next.setting === null) next.setting = 0;
   const measure = here.measures.findIndex((m) => m.name === given.get('measure'));
   next.measure = measure >= 0 ? measure : mainOf(here, next.setting);

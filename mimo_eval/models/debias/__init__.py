@@ -9,8 +9,8 @@ of 0 gives the encoder's own rankings, but still asks for a fit sample.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -26,6 +26,10 @@ from mimo_eval.search.dense import DenseScorer
 from mimo_eval.search.onepass import CompleteScorer
 from mimo_eval.specs import Spec
 
+if TYPE_CHECKING:
+    from mimo_eval.collections import Collection
+    from mimo_eval.mixing import Pool
+
 __all__ = ["LIR", "SHIFT", "Centering"]
 
 MAX_ALPHA = 10.0
@@ -34,6 +38,17 @@ VERSION = 1
 
 
 class _Debiased(ABC):
+    """What the three methods share.
+
+    :param base: an encoder, or the name of one.
+    :param sample: the texts that give the statistics: a collection, by name or folder, or a JSON-lines file (`.gz`, `.zst`) of
+        {text, lang, group}. It must have every language that is evaluated, and no text that is; best are translations of the
+        same texts, with one `group` each, so that statistics differ by language alone.
+    :param size: most texts per language, at least 1.
+    :param seed: of the draw where there are more.
+    :param options: options of the command line, for the encoder.
+    """
+
     method: str
 
     def __init__(
@@ -95,6 +110,19 @@ class _Debiased(ABC):
     def _notes(self) -> dict[str, str]:
         return {}
 
+    def check(self, collection: Collection, pools: Sequence[Pool]) -> None:
+        """Refuse what the sample cannot serve; no vectors are needed for that.
+
+        :param collection: what will be evaluated.
+        :param pools: the corpora that will be searched.
+        :raises DataError: if the sample is that collection, or has nothing in a language that is searched or asked in.
+        """
+        self.sample.refuse_itself(collection.documents)
+        searched = {lang for pool in pools for lang, rows in pool.documents.items() if len(rows)}
+        asked = collection.queries.by_language(np.unique(np.concatenate([pool.queries for pool in pools])))
+        for lang in sorted(searched | set(asked)):
+            self.sample.require(lang)
+
     def scorer(self, queries: VectorStore, documents: VectorStore, sample: Callable[[Texts], VectorStore]) -> CompleteScorer:
         """Return what scores queries and documents by changed vectors.
 
@@ -121,13 +149,6 @@ class Centering(_Debiased):
     """Subtract from each vector the mean of its language: e - mu_l, for queries and documents.
 
     Source: a baseline in SHIFT's code. Means are those of documents' vectors, also for queries.
-
-    :param base: an encoder, or the name of one.
-    :param sample: name or folder of a collection whose documents, or JSON-lines file (`.gz`, `.zst`) of {text, lang, group}
-        whose texts give the statistics; not what is evaluated.
-    :param size: most texts per language, at least 1.
-    :param seed: of the draw where there are more.
-    :param options: options of the command line, for the encoder.
     """
 
     method = "centering"
@@ -148,13 +169,8 @@ class LIR(_Debiased):
     notebook, where rank 1 for documents and 2 for queries was best and both sides' directions come from the encoder of
     questions; here they come from documents' vectors.
 
-    :param base: an encoder, or the name of one.
     :param rank: directions removed from documents, at least 0 and less than the dimension; 0 removes none.
     :param query_rank: likewise from queries; as many as from documents if None.
-    :param sample: as for `Centering`.
-    :param size: as for `Centering`.
-    :param seed: as for `Centering`.
-    :param options: options of the command line, for the encoder.
     """
 
     method = "lir"
@@ -191,12 +207,7 @@ class SHIFT(_Debiased):
     model gives them; those of cosine models are stored, and so shifted, with length 1, and divided by their length again
     afterwards. For encoders that normalise by themselves this makes no difference.
 
-    :param base: an encoder, or the name of one.
     :param alpha: how far, 0 to 10; 0 moves nothing, 1 by the whole difference of the means.
-    :param sample: as for `Centering`; parallel texts at best, so that means differ by language alone.
-    :param size: as for `Centering`.
-    :param seed: as for `Centering`.
-    :param options: options of the command line, for the encoder.
     """
 
     method = "shift"

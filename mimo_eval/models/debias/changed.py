@@ -9,8 +9,8 @@ import numpy as np
 from mimo_eval.collections.collection import Texts
 from mimo_eval.embeddings import TILE_ROWS, VectorStore
 from mimo_eval.errors import ModelError
+from mimo_eval.search.block_search import Found
 from mimo_eval.search.dense import DenseScorer
-from mimo_eval.search.look import Found
 
 Change = Callable[[np.ndarray, str], np.ndarray]
 """((n, d) float64, language) to (n, d) float64. A row's result must not depend on the rows beside it, to the last bit."""
@@ -95,6 +95,11 @@ class PerQueryLanguage:
     def __init__(self, queries: Texts, make: Callable[[str], DenseScorer]) -> None:
         self.queries, self.make = queries, make
         self._made: dict[str, DenseScorer] = {}
+
+    @property
+    def engines(self) -> set[str]:
+        """What has ranked documents so far, by name."""
+        return set().union(*(scorer.engines for scorer in self._made.values()))
 
     def _parts(self, query_rows: np.ndarray) -> Iterator[tuple[DenseScorer, np.ndarray]]:
         """Yield each language's scorer and the positions of its queries, ascending."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,9 @@ from mimo_eval.collections.build import build_texts, origin
 from mimo_eval.collections.collection import Texts
 from mimo_eval.collections.jsonl import read_objects
 from mimo_eval.collections.records import Problems, Text
+from mimo_eval.digests import digest
 from mimo_eval.embeddings import text_hash
 from mimo_eval.errors import DataError
-from mimo_eval.files import digest
 
 ENDING = re.compile(r"(?<=.)(\.(jsonl|json|ndjson))?(\.(gz|zst))?$")
 REMEDY = "name other texts with sample=…: a collection, or a JSON-lines file of {text, lang, group}"
@@ -87,16 +88,39 @@ class Sample:
         from datasets import Dataset
 
         texts = self.texts
-        rows = {lang: self._rows(texts, lang) for lang in texts.languages if lang in languages}
-        content = texts.dataset[np.concatenate([np.empty(0, np.int64), *rows.values()])]
-        shards = {lang: digest(*texts.read(mine)) for lang, mine in rows.items()}
-        return Texts(Dataset(pa.table({name: pa.array(values, pa.string()) for name, values in content.items()})), shards)
+        parts = {lang: texts.records(self._rows(texts, lang)) for lang in texts.languages if lang in languages}
+        shards = {lang: digest(*part.shown) for lang, part in parts.items()}
+        content = {name: [part.columns[name] for part in parts.values()] for name in texts.dataset.column_names}
+        columns = {name: pa.array(chain.from_iterable(values), pa.string()) for name, values in content.items()}
+        return Texts(Dataset(pa.table(columns)), shards)
 
     def _rows(self, texts: Texts, lang: str) -> np.ndarray:
         rows = texts.rows(lang)
         groups = texts.column("group").take(rows).to_pylist()
         hashes = np.array([xxhash.xxh3_64_intdigest(f"{self.seed}\0{group}".encode()) for group in groups], np.uint64)
         return rows[np.argsort(hashes, kind="stable")[: self.size]]
+
+    def require(self, lang: str) -> None:
+        """Raise if there are no texts in a language.
+
+        :param lang: the language.
+        :raises DataError: naming those there are, with the remedy.
+        """
+        if lang not in self.texts.languages:
+            raise DataError(
+                f"the sample '{self.name}' has no texts in {lang}, so nothing is known of that language; it has "
+                f"{', '.join(self.texts.languages)}; {REMEDY}, or leave {lang} out with --languages"
+            )
+
+    def refuse_itself(self, documents: Texts) -> None:
+        """Raise if it is the collection that is evaluated.
+
+        :param documents: documents of the evaluated collection.
+        :raises DataError: naming it, with the remedy.
+        """
+        name, revision = origin(documents)
+        if revision and revision == self.revision:
+            raise DataError(f"the sample '{self.name}' is the collection that is evaluated, {_called(name)}; {REMEDY}")
 
     def refuse_overlap(self, drawn: Texts, documents: Texts, queries: Texts) -> None:
         """Raise if a drawn text is evaluated; white space does not make a difference.
@@ -106,24 +130,25 @@ class Sample:
         :param queries: its queries.
         :raises DataError: naming sample and collection, with the number of texts and the remedy.
         """
-        name, revision = origin(documents)
-        evaluated = f"'{name}'" if name else "the evaluated collection"
-        if revision and revision == self.revision:
-            raise DataError(f"the sample '{self.name}' is the collection that is evaluated, {evaluated}; {REMEDY}")
+        self.refuse_itself(documents)
         mine = {key: row for row, key in enumerate(_hashes(drawn))}
         shared = {key for side in (documents, queries) for key in _hashes(side) if key in mine}
         if shared:
             first = drawn.ids([min(mine[key] for key in shared)])[0]
             raise DataError(
                 f"the sample '{self.name}' shares {len(shared):,} of its {len(drawn):,} texts with the documents and queries "
-                f"of {evaluated}, on which nothing may be estimated (one is '{first}'); {REMEDY}"
+                f"of {_called(origin(documents)[0])}, on which nothing may be estimated (one is '{first}'); {REMEDY}"
             )
+
+
+def _called(name: str) -> str:
+    return f"'{name}'" if name else "the evaluated collection"
 
 
 def _hashes(texts: Texts) -> Iterator[bytes]:
     """Yield a hash of each text without its title; of the title where there is nothing else."""
     for start in range(0, len(texts), BATCH):
-        batch = texts.dataset[start : start + BATCH]
+        batch = texts.records(range(start, min(start + BATCH, len(texts)))).columns
         titles = batch.get("title") or [""] * len(batch["text"])
         for title, text in zip(titles, batch["text"], strict=True):
             yield text_hash(" ".join((text if text.strip() else title).split()))

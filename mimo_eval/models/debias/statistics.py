@@ -6,7 +6,7 @@ import numpy as np
 
 from mimo_eval.embeddings import VectorStore
 from mimo_eval.errors import ConfigError, DataError
-from mimo_eval.models.debias.sample import REMEDY, Sample
+from mimo_eval.models.debias.sample import Sample
 
 FLAT = 1e-10
 """Share of the largest eigenvalue below which a direction is rounding error."""
@@ -24,10 +24,8 @@ class PerLanguage(dict[str, np.ndarray]):
         self.sample = sample
 
     def __missing__(self, lang: str) -> np.ndarray:
-        raise DataError(
-            f"the sample '{self.sample.name}' has no texts in {lang}, so nothing is known of that language; it has "
-            f"{', '.join(self.sample.texts.languages)}; {REMEDY}, or leave {lang} out with --languages"
-        )
+        self.sample.require(lang)
+        raise DataError(f"no statistics of {lang} were taken from the sample '{self.sample.name}'")
 
 
 def means(sample: Sample, vectors: VectorStore) -> PerLanguage:

@@ -85,11 +85,6 @@ class Contamination:
     """(lines,) bool for each side of the data in turn: parallel lines; queries, then passages."""
     allowed: bool = False
 
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was found."""
-        return not self.matches
-
     def without(self, data: Sequence[Parallel | Retrieval]) -> list[Parallel | Retrieval]:
         """Return the data without the lines that match.
 

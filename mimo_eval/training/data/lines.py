@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
+from mimo_eval.digests import digest
 from mimo_eval.errors import DataError
-from mimo_eval.files import digest
 from mimo_eval.languages import normalise
 
 if TYPE_CHECKING:

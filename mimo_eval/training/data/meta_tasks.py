@@ -13,7 +13,6 @@ from mimo_eval.training.data.retrieval import Retrieval
 if TYPE_CHECKING:
     import datasets
 
-PARTS = ("support", "bilingual", "multilingual")
 TRIES = 100
 """Choices of languages, before it is clear that the data have no such meta-tasks."""
 
@@ -22,8 +21,8 @@ class MetaTasks(NamedTuple):
     """Meta-tasks, laid out as rows."""
 
     rows: datasets.Dataset
-    """Columns query, positive, negative, their languages, task and part (int64, a number into PARTS), query_group,
-    passage_group. All tasks have equally many rows: support, then bilingual, then multilingual."""
+    """Columns query, positive, negative, their languages, task and part (int64, from 0: support, bilingual, multilingual),
+    query_group, passage_group. All tasks have equally many rows: support, then bilingual, then multilingual."""
     size: int
     """Rows per task: a batch of n tasks is n · size rows, in order."""
 

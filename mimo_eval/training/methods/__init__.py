@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from keyword import iskeyword
 from typing import Any
 
-from mimo_eval.errors import ConfigError
+from mimo_eval.errors import ConfigError, MimoEvalError
 from mimo_eval.registry import Registry
-from mimo_eval.specs import parse_spec
-from mimo_eval.training.methods.options import Options, described
+from mimo_eval.specs import check_arguments, parse_spec, python_names
 from mimo_eval.training.stage import Method
 
 METHODS: Registry[Any] = Registry(
@@ -40,11 +38,13 @@ def load_method(text: str) -> Method:
     kind = METHODS.get(spec.name)
     if spec.args:
         raise ConfigError(f"'{text}': options of a training method are given by name, as in {spec.name}(warmup=true)")
+    check_arguments(spec.name, kind, (), spec.kwargs)
     try:
-        method = kind(**{f"{name}_" if iskeyword(name) else name: value for name, value in spec.kwargs.items()})
-    except TypeError as error:
-        known = ", ".join(described(kind)) if isinstance(kind, type) and issubclass(kind, Options) else "see its documentation"
-        raise ConfigError(f"'{text}': {error}; options of {spec.name}: {known}") from error
+        method = kind(**python_names(kind, spec.kwargs))
+    except MimoEvalError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"'{text}' cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(method, Method):
         raise ConfigError(f"'{spec.name}' is not a training method: it lacks name, stages(material) or describe()")
     return method

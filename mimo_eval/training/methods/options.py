@@ -50,15 +50,6 @@ def option(
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
 
-def described(kind: type[Options]) -> dict[str, str]:
-    """Return the options of a method and what they do.
-
-    :param kind: the method's class.
-    :return: option to its meaning and its usual value.
-    """
-    return {_public(f.name): f"{f.metadata['help']} ({f.default})" for f in fields(kind)}
-
-
 def _public(name: str) -> str:
     return name.rstrip("_")
 

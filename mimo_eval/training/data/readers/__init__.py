@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-from mimo_eval.errors import ConfigError
 from mimo_eval.registry import Registry
+from mimo_eval.specs import check_arguments, python_names
 from mimo_eval.training.data.lines import Parallel
 from mimo_eval.training.data.retrieval import Retrieval
 
@@ -34,10 +33,6 @@ def read(name: str, /, **options: Any) -> Parallel | Retrieval:
     :raises DataError: if the files are missing or wrong.
     """
     reader = READERS.get(name)
-    signature = inspect.signature(reader)
-    try:
-        signature.bind(**options)
-    except TypeError as error:
-        raise ConfigError(f"reader '{name}': {error}; its options: {', '.join(signature.parameters)}") from error
-    found: Parallel | Retrieval = reader(**options)
+    check_arguments(f"the reader {name}", reader, (), options)
+    found: Parallel | Retrieval = reader(**python_names(reader, options))
     return found

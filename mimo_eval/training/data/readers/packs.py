@@ -11,8 +11,9 @@ import numpy as np
 
 from mimo_eval.collections.jsonl import ENDINGS, clean, read_objects
 from mimo_eval.collections.records import Problems
+from mimo_eval.digests import digest
 from mimo_eval.errors import DataError
-from mimo_eval.files import atomic_write, cache_dir, digest
+from mimo_eval.files import atomic_write, cache_dir
 from mimo_eval.languages import normalise
 from mimo_eval.training.data.lines import Parallel
 
