@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from mimo_eval.cli.options import format_option
+
 
 @click.group()
 def command() -> None:
@@ -114,14 +116,7 @@ def submit(
     type=click.Path(exists=True, path_type=Path),
     help="The board they would stand on, or its results, to be comparable with; may hold the results themselves.",
 )
-@click.option(
-    "--format",
-    "layout",
-    type=click.Choice(["text", "json", "markdown"]),
-    default="text",
-    show_default=True,
-    help="What is printed; Markdown is for the pull request.",
-)
+@format_option("text", "json", "markdown")
 def validate(results: tuple[Path, ...], board: tuple[Path, ...], layout: str) -> None:
     """Check submitted results before they are added to a board; for its maintainer.
 

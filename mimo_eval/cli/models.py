@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mimo_eval.cli.options import format_option
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -19,14 +21,7 @@ OTHERS = "Also: any sentence-transformers model by hub id or folder, mteb:NAME, 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option(
-    "--format",
-    "layout",
-    type=click.Choice(["table", "json", "markdown"]),
-    default="table",
-    show_default=True,
-    help="How to print it; json is for programs.",
-)
+@format_option("table", "json", "markdown")
 def command(name: str | None, layout: str) -> None:
     """List the models with a name of their own; show what NAME is and takes.
 

@@ -29,7 +29,7 @@ def format_option(*formats: str) -> Callable[[F], F]:
     :param formats: the choices; the first is taken if none is given.
     :return: a decorator; the option's value is called `layout`.
     """
-    help_ = "How it is printed: a table for people, the others for programs and pages."
+    help_ = "How it is printed: the first for people, the others for programs and pages."
     return click.option("--format", "layout", type=click.Choice(formats), default=formats[0], show_default=True, help=help_)
 
 
